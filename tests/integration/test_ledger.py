@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from sqlalchemy import Connection, TextClause, text
 from tests.support.books import BEGUN, Books
-from tests.support.builders import customer, invoice, line
+from tests.support.builders import customer, invoice, item, line, price, subscription
 from tests.support.histories import MILLION, day
 from tests.support.shop import opened
 
@@ -203,6 +203,24 @@ where amount <> 0 group by currency, day having sum(amount) <> 0 order by 1, 2""
 def customers_rows(books: Books, *who: str) -> list[tuple[Any, ...]]:
     """What each customer's MRR was changed by, whatever that is called."""
     return [(place, amount, on) for place, _, amount, on in books.moves(*who)]
+
+
+def test_how_it_stood_before_the_first_event_is_what_that_says(books: Books) -> None:
+    """It was incomplete until then; that it is active says nothing of the days before."""
+    [who] = books.who("lea")
+    at = BEGUN + 5 * 86_400
+    body = subscription(f"sub_{who}", [item(f"si_{who}", f"sub_{who}", price=price())], customer=who)
+    books.shop.told(body | {"created": BEGUN, "start_date": BEGUN}, at=at, previous={"status": "incomplete"})
+    books.refresh()
+    [[starts]] = books.shop.rows(f"select extract(epoch from min(starts_at)) from spans where customer = '{who}'")
+    assert starts == at
+
+
+def test_what_is_on_a_test_clock_is_in_no_ledger(books: Books) -> None:
+    [who] = books.who("ted")
+    books.pays(who, 1000, test_clock="clock_1")
+    books.refresh()
+    assert books.shop.rows(f"select * from spans where customer = '{who}'") == []
 
 
 def test_a_trial_is_restarted_by_what_its_contact_paid_before_in_report_and_events_alike(books: Books) -> None:
@@ -470,6 +488,11 @@ where d.connection = 'acme' and d.edition = 901 group by d.connection, d.edition
             {"movements": ["{unit} usd 2026-03-01T00:00:00Z"]},
         ),
         (
+            "update tidegate.movements set opening = opening + 1, closing = closing + 1 "
+            "where customer = '{who}' and kind = 'expansion'",
+            {"movements": ["{unit} usd 2026-03-01T00:00:00Z"]},
+        ),
+        (
             "delete from tidegate.mrr_days where day = '2026-02-28' and currency = 'usd' and kind = 'expansion'",
             {"mrr_days": ["2026-02-28 usd expansion"]},
         ),
@@ -478,7 +501,7 @@ where d.connection = 'acme' and d.edition = 901 group by d.connection, d.edition
             {"price_days": ["2026-02-28 usd price_1000 expansion"]},
         ),
     ],
-    ids=["nothing", "overlap", "amount", "opening", "day", "price"],
+    ids=["nothing", "overlap", "amount", "opening", "both ends", "day", "price"],
 )
 def test_the_audit_finds_what_does_not_add_up(books: Books, wrong: str | None, found: dict[str, Any]) -> None:
     [who] = books.who("zoe")

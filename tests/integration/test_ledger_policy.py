@@ -249,6 +249,18 @@ def test_what_only_movements_depend_on_leaves_the_spans_alone(books: Books) -> N
     assert books.refresh() == (2, 0)  # the facts that follow: what the test did to the spans is put right
 
 
+def test_what_worth_depends_on_derives_the_spans_anew(books: Books) -> None:
+    [payer] = books.who("half")
+    half = {"id": "HALF", "object": "coupon", "percent_off": 50.0, "duration": "forever"}
+    books.pays(payer, 1000, discount={"id": "di_1", "object": "discount", "coupon": half, "start": BEGUN})
+    books.refresh()
+    worth = "select mrr / 1000000 from tidegate.spans"
+    assert books.shop.rows(worth) == [(500,)]
+    ledger_policy.adopt(books.shop.engine, books.shop.account, {"choices": {"discounts": "none"}}, "me")
+    assert books.shop.rows(worth) == [(1000,)]
+    assert broken(books) == {}
+
+
 def test_the_base_currency_is_no_new_edition(books: Books) -> None:
     engine, account = books.shop.engine, books.shop.account
     told = ledger_policy.adopt(engine, account, {"base_currency": "EUR"}, "me")
