@@ -256,7 +256,8 @@ def test_what_worth_depends_on_derives_the_spans_anew(books: Books) -> None:
     books.refresh()
     worth = "select mrr / 1000000 from tidegate.spans"
     assert books.shop.rows(worth) == [(500,)]
-    ledger_policy.adopt(books.shop.engine, books.shop.account, {"choices": {"discounts": "none"}}, "me")
+    told = ledger_policy.adopt(books.shop.engine, books.shop.account, {"choices": {"discounts": "none"}}, "me")
+    assert [*told["mrr"]["usd"]] == [500 * MILLION, 1000 * MILLION]
     assert books.shop.rows(worth) == [(1000,)]
     assert broken(books) == {}
 
