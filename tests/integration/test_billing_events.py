@@ -153,6 +153,16 @@ def test_a_payment_names_its_invoice_by_its_intent(shop: Shop) -> None:
     assert [id_ for id_, _ in told(shop, "cus_intent")] == ["failed:ch_intent"]
 
 
+def test_a_payment_is_of_the_invoice_that_names_its_charge(shop: Shop) -> None:
+    """As invoices did until 2025."""
+    shop.has(customer("cus_named"), subscription("sub_named", customer="cus_named"))
+    lines = [recurring("il_named", 1000, subscription="sub_named")]
+    shop.has(paid("in_named", "cus_named", lines, status="open", charge="ch_named"))
+    shop.has(charge("ch_named", "cus_named", "", invoice=None, status="failed"))
+    keep(shop, "cus_named")
+    assert [id_ for id_, _ in told(shop, "cus_named")] == ["failed:ch_named"]
+
+
 def attempted(shop: Shop, invoice_id: str, of: str, count: int, at: int) -> None:
     """The invoice is told to count one more attempt."""
     body = paid(invoice_id, of, [recurring(f"il_{of}", 1000, subscription=f"sub_{of}")], status="open")
@@ -243,6 +253,20 @@ def test_a_canceled_subscription_and_one_that_never_began(shop: Shop) -> None:
     [row] = shop.rows("select id, data #>> '{properties,Subscription Cancelation Reason}' from billing_events "
                       "where customer = 'cus_end'")  # fmt: skip
     assert row == ("canceled:sub_end", "too_expensive")
+
+
+@pytest.mark.parametrize(
+    ("status", "identity"),
+    [("incomplete_expired", "cus_{}"), ("incomplete", "cus_{}"), ("canceled", "billing@example.com")],
+)
+def test_who_never_had_a_subscription_is_known_by_stripes_id(shop: Shop, status: str, identity: str) -> None:
+    who = f"cus_{status}"
+    shop.has(customer(who), subscription(f"sub_{status}", customer=who, status=status))
+    shop.has(paid(f"in_{status}", who, [once(f"il_{status}", 500)]))
+    keep(shop, who)
+    assert shop.rows(f"select distinct identity from billing_events where customer = '{who}' and amount > 0") == [
+        (identity.format(status),)
+    ]
 
 
 def test_identity_is_your_id_once_it_is_linked_and_is_not_told_again(shop: Shop) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from sqlalchemy import Connection, TextClause, text
 from tests.support.books import BEGUN, Books
-from tests.support.builders import customer, invoice, line
+from tests.support.builders import customer, invoice, item, line, price, subscription
 from tests.support.histories import MILLION, day
 from tests.support.shop import opened
 
@@ -25,7 +25,8 @@ from tidegate.revenue.periods import periods
 from tidegate.store import driver
 from tidegate.stripe_api.resources.discounts import DISCOUNTS
 from tidegate.workflows import previewing
-from tidegate.workflows.contacts import contacts
+from tidegate.workflows.contacts import contacts, contacts_merge
+from tidegate.workflows.contacts.contacts_forget import forget
 from tidegate.workflows.operation import retention
 from tidegate.workflows.revenue import revenue as keeping
 from tidegate.workflows.revenue.ledger_policy import write_movements
@@ -156,6 +157,70 @@ def test_linking_and_unlinking_derives_the_movements_of_both(books: Books) -> No
     assert books.moves(first, second) == apart
     assert books.facts(first)["mrr"] == {"usd": 1000 * MILLION}
     assert books.refresh() == (0, 0)
+
+
+def test_who_is_merged_parted_and_forgotten_takes_no_mrr_along(books: Books) -> None:
+    """The sums stay what they were at the end of every day, and every customer's rows; only kinds become others."""
+    one, other = books.who("mia", "max")
+    of = books.pays(one, 1000)
+    at = day("2026-02-10")
+    books.pays(other, 300, at, created=at, start_date=at)
+    books.pays(one, 1000, day("2026-03-01"), of, status="canceled", ended_at=day("2026-03-01"))
+    books.refresh()
+    engine = books.shop.engine
+    before, kept, given_up = books.moves(one, other), contact_of(books, one), contact_of(books, other)
+    assert [kind for _, kind, *_ in before] == ["new", "new", "churn"]
+    sums, rows = stood(books), customers_rows(books, one, other)
+
+    def same() -> None:
+        assert (stood(books), customers_rows(books, one, other)) == (sums, rows)
+        with engine.connect() as db:
+            assert {name: broken for name, broken in checks.broken(db, "acme").items() if broken} == {}
+        assert books.refresh() == (0, 0)
+
+    merged = previewing.commit(engine, contacts_merge.merged(False, kept, given_up, "ada"), None)
+    assert [kind for _, kind, *_ in books.moves(one, other)] == ["new", "expansion", "contraction"]
+    assert books.facts(one)["mrr"] == {"usd": 300 * MILLION}
+    same()
+    previewing.commit(engine, contacts_merge.unmerged(merged.result["merge"], "ada"), None)
+    assert books.moves(one, other) == before
+    same()
+    previewing.commit(engine, contacts.unlinked(books.shop.account, other, "ada"), None)
+    assert books.moves(one, other) == before
+    same()
+    forget(engine, False, kept, "ada", only_preview=False)
+    assert books.moves(one, other) == before
+    same()
+
+
+def stood(books: Books) -> list[tuple[Any, ...]]:
+    """MRR at the end of each day on which it moved, by currency."""
+    return books.shop.rows("""
+select currency, day, sum(sum(amount)) over (partition by currency order by day) from tidegate.mrr_days
+where amount <> 0 group by currency, day having sum(amount) <> 0 order by 1, 2""")
+
+
+def customers_rows(books: Books, *who: str) -> list[tuple[Any, ...]]:
+    """What each customer's MRR was changed by, whatever that is called."""
+    return [(place, amount, on) for place, _, amount, on in books.moves(*who)]
+
+
+def test_how_it_stood_before_the_first_event_is_what_that_says(books: Books) -> None:
+    """It was incomplete until then; that it is active says nothing of the days before."""
+    [who] = books.who("lea")
+    at = BEGUN + 5 * 86_400
+    body = subscription(f"sub_{who}", [item(f"si_{who}", f"sub_{who}", price=price())], customer=who)
+    books.shop.told(body | {"created": BEGUN, "start_date": BEGUN}, at=at, previous={"status": "incomplete"})
+    books.refresh()
+    [[starts]] = books.shop.rows(f"select extract(epoch from min(starts_at)) from spans where customer = '{who}'")
+    assert starts == at
+
+
+def test_what_is_on_a_test_clock_is_in_no_ledger(books: Books) -> None:
+    [who] = books.who("ted")
+    books.pays(who, 1000, test_clock="clock_1")
+    books.refresh()
+    assert books.shop.rows(f"select * from spans where customer = '{who}'") == []
 
 
 def test_a_trial_is_restarted_by_what_its_contact_paid_before_in_report_and_events_alike(books: Books) -> None:
@@ -423,6 +488,11 @@ where d.connection = 'acme' and d.edition = 901 group by d.connection, d.edition
             {"movements": ["{unit} usd 2026-03-01T00:00:00Z"]},
         ),
         (
+            "update tidegate.movements set opening = opening + 1, closing = closing + 1 "
+            "where customer = '{who}' and kind = 'expansion'",
+            {"movements": ["{unit} usd 2026-03-01T00:00:00Z"]},
+        ),
+        (
             "delete from tidegate.mrr_days where day = '2026-02-28' and currency = 'usd' and kind = 'expansion'",
             {"mrr_days": ["2026-02-28 usd expansion"]},
         ),
@@ -431,7 +501,7 @@ where d.connection = 'acme' and d.edition = 901 group by d.connection, d.edition
             {"price_days": ["2026-02-28 usd price_1000 expansion"]},
         ),
     ],
-    ids=["nothing", "overlap", "amount", "opening", "day", "price"],
+    ids=["nothing", "overlap", "amount", "opening", "both ends", "day", "price"],
 )
 def test_the_audit_finds_what_does_not_add_up(books: Books, wrong: str | None, found: dict[str, Any]) -> None:
     [who] = books.who("zoe")

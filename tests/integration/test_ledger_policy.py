@@ -249,6 +249,19 @@ def test_what_only_movements_depend_on_leaves_the_spans_alone(books: Books) -> N
     assert books.refresh() == (2, 0)  # the facts that follow: what the test did to the spans is put right
 
 
+def test_what_worth_depends_on_derives_the_spans_anew(books: Books) -> None:
+    [payer] = books.who("half")
+    half = {"id": "HALF", "object": "coupon", "percent_off": 50.0, "duration": "forever"}
+    books.pays(payer, 1000, discount={"id": "di_1", "object": "discount", "coupon": half, "start": BEGUN})
+    books.refresh()
+    worth = "select mrr / 1000000 from tidegate.spans"
+    assert books.shop.rows(worth) == [(500,)]
+    told = ledger_policy.adopt(books.shop.engine, books.shop.account, {"choices": {"discounts": "none"}}, "me")
+    assert [*told["mrr"]["usd"]] == [500 * MILLION, 1000 * MILLION]
+    assert books.shop.rows(worth) == [(1000,)]
+    assert broken(books) == {}
+
+
 def test_the_base_currency_is_no_new_edition(books: Books) -> None:
     engine, account = books.shop.engine, books.shop.account
     told = ledger_policy.adopt(engine, account, {"base_currency": "EUR"}, "me")
@@ -353,6 +366,36 @@ def test_another_policy_tells_of_upgrades_as_it_sees_them(books: Books) -> None:
     now = books.shop.rows(upgrades)
     assert len(now) == len(before) == 1
     assert now != before
+
+
+def test_who_came_back_by_a_movement_that_is_superseded_did_not(books: Books) -> None:
+    """What is heard of late fills the gap: it had another subscription meanwhile."""
+    [payer] = books.who("rob")
+    of, gone, back = books.pays(payer, 1000), day("2026-02-10"), day("2026-03-10")
+    books.pays(payer, 1000, gone, of, status="canceled", ended_at=gone)
+    books.pays(payer, 1000, back, f"{of}_2", created=back, start_date=back)
+    books.refresh()
+    assert "Subscription Reactivated" in {name for name, *_ in events_of(books, payer)}
+    at = day("2026-02-01")
+    books.pays(payer, 300, at, f"{of}_3", created=at, start_date=at)
+    books.refresh()
+    assert books.shop.rows("select distinct kind from tidegate.movements where superseded_at is null order by 1") == [
+        ("contraction",), ("expansion",), ("new",),
+    ]  # fmt: skip
+    assert "Subscription Reactivated" not in {name for name, *_ in events_of(books, payer)}
+
+
+def test_who_is_left_out_twice_is_left_out_once(books: Books) -> None:
+    [staff] = books.who("ian")
+    books.pays(staff, 1000)
+    books.refresh()
+    engine, account = books.shop.engine, books.shop.account
+    for reason in ("a colleague", "a former colleague"):
+        exclusions.exclude(engine, account, staff, reason, "me")
+        assert broken(books) == {}
+    assert [one["reason"] for one in exclusions.excluded(engine, account)] == ["a former colleague"]
+    exclusions.include(engine, account, staff, "me")
+    assert broken(books) == {}
 
 
 def test_a_customer_is_left_out_with_its_past_and_counts_again(books: Books) -> None:

@@ -198,6 +198,27 @@ def test_under_stripes_policy_churn_is_that_of_thirty_days(books: Books) -> None
     assert series(rows, "gross_churn", currency="usd") == [round(6 / 21, 6), 0.0]
 
 
+@pytest.mark.parametrize(("today", "churn"), [("2026-04-10", 1 / 3), ("2026-04-13", 1 / 3), ("2026-04-14", 0)])
+def test_of_a_month_that_runs_the_thirty_days_end_today(books: Books, today: str, churn: float) -> None:
+    """Who left on 15 March did so within the thirty days that end on 13 April, and not in those of the 14th."""
+    with books.engine.connect() as db:
+        report = reports.opened(db, "acme", at(today))
+        stripes = replace(report, ledger=replace(report.ledger, policy=policy("stripe")))
+        rows = metrics.rows(db, stripes, reports.window(report, date(2026, 4, 1), date(2026, 4, 30)))
+    assert series(rows, "customer_churn", currency="usd") == [round(churn, 6)]
+
+
+def test_a_period_runs_on_its_last_day_and_of_days_to_come_stands_what_does_today(books: Books) -> None:
+    with books.engine.connect() as db:
+        report = reports.opened(db, "acme", at("2026-04-30 12:00"))
+        over = reports.window(report, date(2026, 3, 1), date(2026, 4, 30))
+        rows = reports.rows_of(report, reports.lines(db, report, over))
+        report = reports.opened(db, "acme", NOW, currency="usd")
+        now, later = (reports.standing(db, report, day) for day in (date(2026, 5, 20), date(2026, 6, 30)))
+    assert series(rows, "running", currency="usd") == [False, True]
+    assert now == later != {}
+
+
 def test_within_a_group_who_switches_comes_and_goes(books: Books) -> None:
     _, found = counted(books, "package")
     assert column(found, "closing", "usd", "pro") == [0, 1, 1, 1, 1]

@@ -22,6 +22,7 @@ from tidegate.revenue import cohorts, conversions, converted, facts, listing, ra
 from tidegate.revenue.listing import Wanted
 from tidegate.revenue.periods import periods
 from tidegate.revenue.reports import Report
+from tidegate.revenue.source import Group
 from tidegate.stripe_api.resources import RESOURCES
 from tidegate.workflows.revenue.explain_mrr import explain_mrr
 
@@ -262,6 +263,48 @@ def test_movements_are_paged_the_newest_first(books: Books) -> None:
     assert (new["contact"], new["name"], new["kind"]) == ("account:acme", "Acme", "new")
     assert isinstance(new["at"], datetime)
     assert [(one["price"], one["amount"]) for one in upgrade["items"]] == [("price_pro", 5_000)]
+
+
+def test_movements_of_a_group_are_those_with_a_part_in_it_each_customer_named_once(books: Books) -> None:
+    """Who came with another price was in no such group yet."""
+    with books.engine.connect() as db:
+        ledger = report_of(db).ledger
+        pro, _ = listing.movements(db, ledger, Wanted(group=Group("package"), grouped="pro"), limit=10)
+        all_, _ = listing.movements(db, ledger, Wanted(customers=["cus_b"]), limit=10)
+    assert [(one["customers"], one["kind"], one["amount"]) for one in pro] == [
+        (["cus_c"], "new", 8_000), (["cus_a"], "expansion", 5_000),
+    ]  # fmt: skip
+    assert [one["customers"] for one in all_] == [["cus_b"]] * len(all_)
+
+
+def test_several_items_that_change_at_once_are_one_movement_of_one_customer(fresh_database_url: str) -> None:
+    with earning.opened(fresh_database_url) as books:
+        books.span("cus_a", 1_000, "2026-01-05")
+        books.span("cus_a", 500, "2026-01-05", item="si_other")
+        books.keep()
+        with books.engine.connect() as db:
+            [one], _ = listing.movements(db, report_of(db).ledger, Wanted(), limit=10)
+    assert (one["customers"], one["amount"], len(one["items"])) == (["cus_a"], 1_500, 2)
+
+
+def test_what_is_unpaid_late_or_left_out_is_told_for_what_it_is(fresh_database_url: str) -> None:
+    """What is unpaid is charged to no card and renews nothing; one whose end is over waits for Stripe to end it."""
+    with earning.opened(fresh_database_url) as books:
+        subscribes(books, "cus_u", "2026-06-01", status="unpaid", default_payment_method="pm_u")
+        subscribes(books, "cus_l", "2026-06-10", cancel_at=seconds("2026-05-20 11:59"))
+        subscribes(books, "cus_x", "2026-06-10", status="past_due")
+        has(books, card("pm_u", "cus_u", 2026, 5))
+        books.execute(
+            "insert into tidegate.exclusions (connection, customer, reason, by) values ('acme', 'cus_x', 'test', 'me')"
+        )
+        with books.engine.connect() as db:
+            report = report_of(db)
+            risky = {one["subscription"]: one["reasons"] for one in renewals.at_risk(db, report, NOW)}
+            soon = renewals.upcoming(db, report, NOW, 60)
+            states = {one["status"]: one["subscriptions"] for one in renewals.by_status(db, report)}
+    assert risky == {"sub_cus_u": ["unpaid"], "sub_cus_l": ["scheduled_to_cancel"]}
+    assert soon == []
+    assert states == {"unpaid": 1, "active": 1}
 
 
 def test_a_cohort_in_one_currency_is_of_the_first_mrr_in_any_at_todays_rate(fresh_database_url: str) -> None:

@@ -185,7 +185,8 @@ select (select count(*) from renewing) as count,
     from (select * from renewing order by renews_at, key limit :most) n) as contacts"""
 
 _MOVEMENTS = text(f"""
-select m.kind, m.currency, count(distinct m.unit) as contacts, sum(m.amount) as amount
+select m.kind, m.currency, sum(m.amount) as amount, count(distinct
+    case when m.unit like 'contact\\:%' then '' else m.connection end || ' ' || m.unit) as contacts
 from tidegate.movements m
 join tidegate.ledgers l on l.connection = m.connection and l.edition = m.edition and l.adopted_at is not null
   and l.retired_at is null

@@ -208,6 +208,7 @@ def _invoice(row: Any) -> Invoice:
         billing_reason=row.billing_reason,
         collection_method=row.collection_method,
         attempt_count=row.attempt_count,
+        due_date=row.due_date,
         status_transitions=StatusTransitions(
             finalized_at=row.finalized_at,
             paid_at=row.paid_at,
@@ -263,7 +264,8 @@ order by id""")
 
 _INVOICES = text("""
 select id, extract(epoch from created)::bigint as created, status, billing_reason, collection_method, attempt_count,
-  extract(epoch from finalized_at)::bigint as finalized_at, extract(epoch from paid_at)::bigint as paid_at,
+  extract(epoch from due_date)::bigint as due_date, extract(epoch from finalized_at)::bigint as finalized_at,
+  extract(epoch from paid_at)::bigint as paid_at,
   extract(epoch from voided_at)::bigint as voided_at,
   extract(epoch from marked_uncollectible_at)::bigint as marked_uncollectible_at
 from stripe.invoices where connection = :connection and customer = any(cast(:ids as text[])) and deleted_at is null""")

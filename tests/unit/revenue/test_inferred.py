@@ -487,6 +487,21 @@ def test_what_was_not_tried_or_is_paid_says_not_since_when(more: Json) -> None:
     ]  # fmt: skip
 
 
+def test_one_that_is_sent_its_invoices_is_past_due_from_the_day_on_which_the_oldest_was_due() -> None:
+    """Nothing is tried then, and it had the time from the invoice until it was due."""
+    late = [version(FIRST_SEEN, lived(MONTHLY, status="past_due"), "read")]
+    sent = {"collection_method": "send_invoice", "attempt_count": 0}
+    later = owing(**sent, id="in_12", due_date=day("2025-12-05"))
+    yet = owing(**sent, id="in_13", due_date=FIRST_SEEN + 1)
+    bills = [JAN, FEB, owing(**sent, due_date=day("2025-12-01")), later, yet]
+    assert told(spans(late, bills, past_due="5 days")) == [
+        ("2025-01-01", "2025-12-06", 1000), ("2025-12-06", "2025-12-10", 0), ("2025-12-10", "", 0),
+    ]  # fmt: skip
+    assert told(spans(late, [JAN, yet], past_due="5 days"))[-2:] == [
+        ("2025-12-10", "2025-12-15", 1000), ("2025-12-15", "", 0),
+    ]  # fmt: skip
+
+
 def test_what_an_event_says_became_past_due_did_so_then() -> None:
     late = [version(FIRST_SEEN, lived(MONTHLY, status="past_due"))]
     found = spans(late, [JAN, owing()], stood=version(0, lived(MONTHLY)), past_due="14 days")

@@ -15,6 +15,7 @@ from tidegate.revenue.history.evidence import Billed, Group
 from tidegate.revenue.history.span import State
 from tidegate.stripe_api.shapes.catalog import Price
 from tidegate.stripe_api.shapes.discounts import Discount
+from tidegate.stripe_api.shapes.invoices import Invoice
 from tidegate.stripe_api.shapes.lines import InvoiceLine
 from tidegate.stripe_api.shapes.subscriptions import PauseCollection, Subscription, SubscriptionItem
 
@@ -52,18 +53,20 @@ def states(first: Facts, groups: Sequence[Group], policy: Policy, until: int) ->
 
 def owed_since(first: Facts, billed: Iterable[Billed], at: int) -> int | None:
     """Since when a subscription that was past due as it was first seen (`at`, epoch seconds) had been so: since its
-    oldest invoice that is open was first tried, as it was finalised. None: it was not, or nothing tells.
+    oldest open invoice was due, where that is sent, else since it was first tried, as it was finalised. None: it was
+    not, or nothing tells.
     """
     if first.subscription.status != "past_due":
         return None
-    tried = [
-        one.invoice.finalized_at
-        for one in billed
-        if one.invoice.status == "open"
-        and one.invoice.attempt_count
-        and one.invoice.collection_method != "send_invoice"
-    ]
-    return min((since for since in tried if since is not None and since < at), default=None)
+    owed = [_owed(one.invoice) for one in billed if one.invoice.status == "open"]
+    return min((since for since in owed if since is not None and since < at), default=None)
+
+
+def _owed(invoice: Invoice) -> int | None:
+    """Since when an open invoice should have been paid (docs.stripe.com/api/subscriptions/object, `status`)."""
+    if invoice.collection_method == "send_invoice":
+        return invoice.due_date
+    return invoice.finalized_at if invoice.attempt_count else None
 
 
 def _past_due(first: Facts, policy: Policy) -> list[int]:
