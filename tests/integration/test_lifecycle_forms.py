@@ -188,6 +188,9 @@ def test_alert_rules_are_set_after_what_they_do_was_shown(hub: Hub, people: Acti
             {"rule": "payment_failed", "enabled": False},
             {"rule": "canceled", "days": 14},
         ]
+    assert_exported(client, "/alerts/rules")
+    told = {one["rule"]: one for one in csv.DictReader(io.StringIO(client.get("/alerts/rules.csv").text))}
+    assert (told["payment_failed"]["enabled"], told["canceled"]["days"]) == ("False", "14")
     again = form_of(client.get("/alerts/rules").text, "/alerts/rules")
     assert again["days.canceled"] == "14"
     assert "enabled.payment_failed" not in again
