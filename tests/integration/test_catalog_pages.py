@@ -1,5 +1,7 @@
 """The pages of the catalog: packages, features and mappings looked at, and changed after a preview."""
 
+import csv
+import io
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -79,6 +81,12 @@ def test_lists_of_the_catalog_are_exported(client: Client, shop: Shop) -> None:
     assert_exported(client, "/mappings", within="mapped")
     assert_exported(client, "/mappings?search=pro", within="mapped")
     assert_exported(client, "/mappings", "/mappings/waiting.csv", within="waiting")
+    assert_exported(client, "/mappings/suggestions", within="proposed")
+    [row] = csv.DictReader(io.StringIO(client.get("/mappings/suggestions.csv").text))
+    assert (row["name"], row["mapped"], row["subscriptions"]) == ("package:scale", "prod_9", "1")
+    shop.has({"id": "prod_9", "object": "product", "created": 10, "name": "!!!", "active": True}, at=200)
+    shop.refresh()
+    assert_exported(client, "/mappings/suggestions", "/mappings/suggestions/left.csv", within="left")
 
 
 def test_who_stays_on_a_version_can_be_moved(client: Client, shop: Shop) -> None:

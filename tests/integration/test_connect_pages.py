@@ -1,5 +1,7 @@
 """The pages by which an account is connected, kept and let go of, and the way from there to contacts."""
 
+import csv
+import io
 import re
 from collections.abc import Callable, Iterator
 
@@ -8,6 +10,7 @@ import pytest
 from httpx import Client
 from sqlalchemy import text
 from tests.support.importing import connected, imported
+from tests.support.numbers import assert_exported
 from tests.support.visiting import sign_in, visited
 from tests.support.waiting import until
 from tests.support.working import worker
@@ -84,6 +87,9 @@ def test_a_key_is_connected_and_each_permission_shown(hub: Hub, sandbox: Sandbox
     assert page.count(">granted<") > 15
     assert 'href="/connections/acme/import"' in page
     assert "1 refused" in client.get("/connections").text
+    assert_exported(client, "/connections")
+    [row] = csv.DictReader(io.StringIO(client.get("/connections.csv").text))
+    assert (row["name"], row["permissions_refused"], row["import"]) == ("acme", "GET /v1/disputes", "")
     with hub.engine.connect() as db:
         [change] = db.execute(text("select actor, action, subject, detail from tidegate.audit_log")).all()
     assert change[:3] == ("token:desk", "connection.connected", "acme")

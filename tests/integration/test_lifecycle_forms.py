@@ -188,6 +188,9 @@ def test_alert_rules_are_set_after_what_they_do_was_shown(hub: Hub, people: Acti
             {"rule": "payment_failed", "enabled": False},
             {"rule": "canceled", "days": 14},
         ]
+    assert_exported(client, "/alerts/rules")
+    told = {one["rule"]: one for one in csv.DictReader(io.StringIO(client.get("/alerts/rules.csv").text))}
+    assert (told["payment_failed"]["enabled"], told["canceled"]["days"]) == ("False", "14")
     again = form_of(client.get("/alerts/rules").text, "/alerts/rules")
     assert again["days.canceled"] == "14"
     assert "enabled.payment_failed" not in again
@@ -283,6 +286,7 @@ select 'won', key, :occurrence, now(), now(), :state, '', '[]', '{}' from tidega
     assert len(client.get("/actions/won/fired.csv").text.splitlines()) == 6
     assert len(client.get("/actions/won/fired.csv?state=fired").text.splitlines()) == 3
     assert client.get("/actions/won?state=lost").status_code == 422
+    assert_goals_lead(hub, client)
     again = form_of(client.get("/actions/won/edit").text, "/actions")
     assert "enabled" in again
     assert client.post("/actions", data=again | {"do": "save"}).status_code == 303
@@ -291,6 +295,35 @@ select 'won', key, :occurrence, now(), now(), :state, '', '[]', '{}' from tidega
     assert (taken.status_code, "already" in taken.text) == (422, True)
     assert client.post("/actions/won/remove").status_code == 303
     assert client.get("/actions/won").status_code == 404
+
+
+def assert_goals_lead(hub: Hub, client: Client) -> None:
+    """The numbers of a goal lead to the contacts that they count, each once."""
+    with hub.engine.begin() as db:
+        db.execute(
+            text("""
+insert into tidegate.action_occurrences
+  (action, contact, occurrence, at, decided_at, state, why, reasons, what, goal, goal_by, goal_of)
+select 'won', k.key, n.said, now() - n.ago, now() - n.ago,
+  case k.external_id when 'tom' then 'held_out' else 'fired' end, '', '[]', '{}',
+  case k.external_id when 'beta' then 'missed' else 'reached' end, now() - n.ago + interval '30 days',
+  jsonb_build_object('goal', jsonb_build_object('reach', 'not_churned', 'within_days', 30))
+from tidegate.contacts k, (values ('first', interval '40 days'), ('later', interval '3 days')) n (said, ago)
+where k.external_id <> 'acme' or n.said = 'later' order by n.ago desc""")
+        )
+    page = client.get("/actions/won").text
+    counted = assert_counted(client, page, "/actions/won?group=", within="fired")
+    told = [(link.partition("group=")[2].partition("#")[0], number) for link, number in counted.items()]
+    assert told == [
+        ("fired&counted=contacts", 2),
+        ("fired&counted=measured", 1),
+        ("held_out&counted=contacts", 1),
+        ("held_out&counted=measured", 1),
+        ("held_out&counted=reached", 1),
+    ]
+    assert_exported(client, "/actions/won?group=fired&counted=contacts", "/actions/won/fired.csv", within="fired")
+    for wrong in ("group=passed&counted=measured", "counted=measured", "group=fired&counted=moot"):
+        assert client.get(f"/actions/won?{wrong}").status_code == 422
 
 
 @pytest.mark.parametrize(

@@ -20,16 +20,19 @@ from tidegate.connections.accounts import Credentials
 from tidegate.connections.permissions import Permission
 from tidegate.errors import AssetMissing
 from tidegate.secrets import Vault
-from tidegate.security import sessions, tokens, tries
+from tidegate.security import sessions, tokens, tries, users
 from tidegate.web.app import create_pages
 from tidegate.web.assets import Assets
 from tidegate.web.mirror import status_page
 from tidegate.web.navigation import SECTIONS
+from tidegate.web.pages import LONGEST_FORM
 from tidegate.web.site import beside
 from tidegate.web.visitors import COOKIE
 from tidegate.wiring import Hub
 
 HTTPS = {"X-Forwarded-Proto": "https"}
+WRITES = ("PUT", "PATCH", "DELETE")
+"""Ways to change something that no page of ours has, besides a form's."""
 
 
 @pytest.fixture
@@ -170,10 +173,30 @@ def test_only_this_machine_sees_the_page_without_signing_in(
     if is_open:
         assert page.status_code == 200
         assert client.get("/session", headers=headers).json() == {"entered": False, "name": ""}, "looks, unknown"
+        asked = client.post("/tokens", data={"name": "mine", "scopes": "admin"}, headers=headers)
+        assert (asked.status_code, "/login?next=" in asked.text) == (401, True), "and changes nothing"
     else:
         assert (page.status_code, page.headers["location"]) == (303, "/login")
         part = client.get("/parts/status", headers=headers | {"HX-Request": "true"})
         assert (part.status_code, part.headers["hx-redirect"]) == (401, "/login")
+
+
+def test_once_there_is_a_user_this_machine_signs_in_too(hub: Hub, visit: Callable[..., Client]) -> None:
+    client = visit()
+    assert client.get("/").status_code == 200
+    with hub.engine.begin() as db:
+        users.add(db, "ada@acme.example", "Ada", "admin")
+    assert client.get("/").headers["location"] == "/login"
+
+
+def test_a_form_that_is_too_long_or_does_not_say_is_not_read(visit: Callable[..., Client]) -> None:
+    client, typed = visit(), {"email": "a" * LONGEST_FORM}
+    assert client.post("/login", data=typed).status_code == 413
+    sent = client.post(
+        "/login", content=iter([b"email=a"]), headers={"Content-Type": "application/x-www-form-urlencoded"}
+    )
+    assert sent.status_code == 413
+    assert client.post("/login", data={"email": "a" * (LONGEST_FORM // 2)}, headers=HTTPS).status_code == 401
 
 
 def test_signing_in_with_a_token_and_out_again(hub: Hub, visit: Callable[..., Client]) -> None:
@@ -184,14 +207,16 @@ def test_signing_in_with_a_token_and_out_again(hub: Hub, visit: Callable[..., Cl
     for part in ("HttpOnly", "Secure", "SameSite=strict", "Path=/"):
         assert part in answer.headers["set-cookie"]
     assert token not in answer.headers["set-cookie"]
-    cookie = cookie_of(answer)
+    cookie, elsewhere = cookie_of(answer), cookie_of(signed_in(client, token))
     assert client.get("/", headers=cookie).status_code == 200
     assert client.get("/login", headers=cookie).headers["location"] == "/"
     ended = client.post("/logout", headers=cookie)
     assert 'tidegate_session=""' in ended.headers["set-cookie"]
+    assert client.get("/", headers=cookie).status_code == 303, "whoever has kept the cookie is out, too"
+    assert client.get("/", headers=elsewhere).status_code == 200
     with hub.engine.begin() as db:
         tokens.revoke(db, token_id)
-    assert client.get("/", headers=cookie).status_code == 303
+    assert client.get("/", headers=elsewhere).status_code == 303
 
 
 def test_a_token_that_may_not_read_does_not_open_the_page(hub: Hub, visit: Callable[..., Client]) -> None:
@@ -217,11 +242,12 @@ def test_a_session_runs_out(hub: Hub, visit: Callable[..., Client], monkeypatch:
 
 
 def test_failed_tries_are_limited(hub: Hub, visit: Callable[..., Client]) -> None:
-    client = visit("0.0.0.0")
-    for _ in range(tries.TRIES):
-        assert signed_in(client, "tg_guess").status_code == 401
+    client, (_, right) = visit("0.0.0.0"), token_of(hub, "read")
+    for given, status in ((right, 303), ("tg_guess", 401)):
+        for _ in range(tries.TRIES):
+            assert signed_in(client, given).status_code == status, "who comes in has not failed"
     assert signed_in(client, "tg_guess").status_code == 429
-    assert signed_in(client, token_of(hub, "read")[1]).status_code == 429
+    assert signed_in(client, right).status_code == 429
 
 
 def test_failed_tries_are_forgotten_after_a_minute_and_counted_per_address(hub: Hub) -> None:
@@ -268,6 +294,8 @@ def test_another_sites_form_is_refused(visit: Callable[..., Client], headers: di
     del client.headers["Sec-Fetch-Site"]
     told = {name: value.format(own=str(client.base_url).rstrip("/")) for name, value in headers.items()}
     assert client.post("/logout", headers=told).status_code == status
+    if status == 403:
+        assert [client.request(way, "/logout", headers=told).status_code for way in WRITES] == [403] * len(WRITES)
 
 
 def test_static_files_are_gzipped_and_kept_by_browsers(visit: Callable[..., Client]) -> None:

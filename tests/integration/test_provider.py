@@ -14,7 +14,7 @@ from tests.support.serving import serving
 
 from tidegate.api.app import create_app
 from tidegate.errors import ConfigurationError
-from tidegate.security import audit_log
+from tidegate.security import audit_log, oidc
 from tidegate.security import users as stored
 from tidegate.web.app import create_pages
 from tidegate.web.site import beside
@@ -221,6 +221,15 @@ def test_an_answer_to_another_question_is_refused(idp: Provider, site: Callable[
     spent = {"Cookie": begun.headers["set-cookie"].partition(";")[0]}
     assert client.get(back, headers=spent).status_code == 200
     assert "does not take its code back" in client.get(back, headers=spent).text
+
+
+def test_a_question_does_not_wait_for_ever(
+    hub: Hub, site: Callable[..., Client], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client = site(oidc_domains="acme.example")
+    monkeypatch.setattr(oidc, "LASTS", -1.0)
+    assert "It took too long" in came_back(client).text
+    assert "ada@acme.example" not in everybody(hub)
 
 
 def test_a_provider_that_is_away_or_another_is_told_of(idp: Provider, site: Callable[..., Client]) -> None:

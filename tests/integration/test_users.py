@@ -108,6 +108,17 @@ def test_of_two_who_spend_the_first_link_at_once_one_is_admin(hub: Hub) -> None:
     assert len(won) == 1
 
 
+def test_who_is_invited_by_command_makes_the_first_link_void(hub: Hub) -> None:
+    secret = users.first_link(hub.engine) or ""
+    with hub.engine.connect() as db:
+        assert links.whose(db, secret) is None, "somebody who is still to be named"
+    made(hub)
+    with hub.engine.connect() as db, pytest.raises(LinkSpent):
+        links.whose(db, secret)
+    with pytest.raises(LinkSpent):
+        users.set_password(hub.engine, secret, PASSWORD, email="eve@acme.example", name="Eve")
+
+
 @pytest.mark.parametrize("seconds", [-1, 60])
 def test_a_link_is_good_once_and_for_a_while(hub: Hub, seconds: int) -> None:
     _, secret = users.invite(hub.engine, "ada@acme.example", "Ada", "viewer", "cli:test")
@@ -156,6 +167,7 @@ def test_two_addresses_that_differ_in_case_are_one_user(hub: Hub) -> None:
         ("ada@acme.example", "another password"),
         ("eve@acme.example", PASSWORD),
         ("new@acme.example", PASSWORD),
+        ("new@acme.example", "nobody has this password"),  # what is compared with where none is set
         ("", ""),
     ],
 )

@@ -22,7 +22,7 @@ def report(db: Connection, one: Stored, as_of: Any) -> dict[str, Any]:
     units: {before: when it was decided, kept: what of that was there at the end, expanded: what had come to it}.
     """
     counts = {row.state: row.count for row in db.execute(_COUNTS, {"action": one.key})}
-    goal = one.action.goal.as_json() if one.action is not None and one.action.goal else one.spec.get("goal")
+    goal = _goal(one)
     told: dict[str, Any] = {
         "action": one.key,
         "goal": goal,
@@ -36,7 +36,7 @@ def report(db: Connection, one: Stored, as_of: Any) -> dict[str, Any]:
             "mrr": [],
         }
     values = {"action": one.key, "goal": json.dumps(goal), "as_of": as_of}
-    groups: dict[str, dict[str, int]] = {state: dict.fromkeys(_GROUP, 0) for state in ("fired", "held_out")}
+    groups: dict[str, dict[str, int]] = {state: dict.fromkeys(_GROUP, 0) for state in GROUPS}
     for row in db.execute(_GROUPS, values):
         groups[row.state] = {name: getattr(row, name) for name in _GROUP}
     shown = {name: dict(group) | {"share": _share(group)} for name, group in groups.items()}
@@ -50,6 +50,10 @@ def report(db: Connection, one: Stored, as_of: Any) -> dict[str, Any]:
         "verdict": said,
         "mrr": [_amounts(row) for row in db.execute(_WORTH, values).mappings()],
     }
+
+
+def _goal(one: Stored) -> Any:
+    return one.action.goal.as_json() if one.action is not None and one.action.goal else one.spec.get("goal")
 
 
 _ALONE = "Nobody was held out, so nobody knows how many would have reached it without the action; hold_out: 0.1 tells."
@@ -82,8 +86,19 @@ def recent(
     return [dict(row) for row in db.execute(_RECENT, values).mappings()]
 
 
+def counted(
+    db: Connection, one: Stored, as_of: Any, group: str, number: str, *, before: int | None, limit: int | None
+) -> list[dict[str, Any]]:
+    """What one of NUMBERS of a group of the report counts: each contact's first occurrence, as `recent` tells it."""
+    values = {"action": one.key, "goal": json.dumps(_goal(one)), "as_of": as_of, "group": group}
+    values |= {"before": before, "limit": limit}
+    return [dict(row) for row in db.execute(_COUNTED[number], values).mappings()]
+
+
 STATES = ("fired", "held_out", "failed", "passed")
 """What can come of an occurrence."""
+GROUPS = ("fired", "held_out")
+"""Of which the report tells whether they reached the goal."""
 
 _COUNTS = text("select state, count(*) from tidegate.action_occurrences where action = :action group by state")
 
@@ -94,6 +109,18 @@ first as (
   from tidegate.action_occurrences o
   where o.action = :action and o.state in ('fired', 'held_out') and o.goal_of -> 'goal' = cast(:goal as jsonb)
   order by o.contact, o.id)"""
+
+_SHOWN = """
+select o.id, o.state, o.why, c.kind || ':' || c.external_id as contact, c.name, o.occurrence, o.at, o.decided_at,
+  o.reasons, o.what as trigger, o.goal, o.goal_by, o.reached_at, coalesce((
+    select jsonb_agg(jsonb_build_object('destination', d.destination, 'state', d.state) order by d.id)
+    from tidegate.outbox b join tidegate.deliveries d on d.outbox = b.id
+    where o.state = 'fired' and b.contact = o.contact and b.type = 'action.fired' and b.data ->> 'action' = o.action
+      and b.data ->> 'occurrence' = o.occurrence), '[]') as deliveries
+from tidegate.action_occurrences o join tidegate.contacts c on c.key = o.contact"""
+
+_PAGE = """(cast(:before as bigint) is null or o.id < :before)
+order by o.id desc limit cast(:limit as bigint)"""
 
 _OVER = f"goal in ('reached', 'missed') and goal_by + {SETTLED} <= :as_of"
 
@@ -122,14 +149,16 @@ select state, currency, sum(before) as before, sum(least(before, after)) as kept
   sum(greatest(after - before, 0)) as expanded
 from worth group by state, currency having sum(before) <> 0 or sum(after) <> 0 order by state, currency""")
 
-_RECENT = text("""
-select o.id, o.state, o.why, c.kind || ':' || c.external_id as contact, c.name, o.occurrence, o.at, o.decided_at,
-  o.reasons, o.what as trigger, o.goal, o.goal_by, o.reached_at, coalesce((
-    select jsonb_agg(jsonb_build_object('destination', d.destination, 'state', d.state) order by d.id)
-    from tidegate.outbox b join tidegate.deliveries d on d.outbox = b.id
-    where o.state = 'fired' and b.contact = o.contact and b.type = 'action.fired' and b.data ->> 'action' = o.action
-      and b.data ->> 'occurrence' = o.occurrence), '[]') as deliveries
-from tidegate.action_occurrences o join tidegate.contacts c on c.key = o.contact
-where o.action = :action and (:passed or o.state <> 'passed') and (:state = '' or o.state = :state)
-  and (cast(:before as bigint) is null or o.id < :before)
-order by o.id desc limit cast(:limit as bigint)""")
+_RECENT = text(f"""
+{_SHOWN}
+where o.action = :action and (:passed or o.state <> 'passed') and (:state = '' or o.state = :state) and {_PAGE}""")
+
+_COUNTED = {
+    number: text(f"""
+with {_FIRST}
+{_SHOWN}
+where o.id in (select id from first where state = :group and {holds}) and {_PAGE}""")
+    for number, holds in {"contacts": "true", "measured": _OVER, "reached": f"{_OVER} and goal = 'reached'"}.items()
+}
+NUMBERS = tuple(_COUNTED)
+"""Of a group, that lead to the contacts which they count."""

@@ -28,6 +28,8 @@ WAITING = (
     "price", "product", "product_name", "nickname", "unit_amount", "currency", "interval", "interval_count",
     "subscriptions", "customers", "since",
 )  # fmt: skip
+SUGGESTED = ("name", "kind", "key", "why", "gives", "mapped", "subscriptions", "customers", "contacts")
+LEFT = ("id", "name", "why", "subscriptions")
 NOTHING: dict[str, Any] = {"suggested": True, "waiting": [], "mappings": [], "kept": [], "ignored": []}
 PER_QUANTITY = {"": None, "yes": True, "no": False}
 
@@ -138,6 +140,20 @@ def waiting_exported(visit: Visit) -> list[dict[str, Any]]:
     return _waiting(visit, name, [*_every(visit, name), *ignored])
 
 
+def suggested_exported(visit: Visit) -> list[dict[str, Any]]:
+    """What is suggested for a connection: what each gives, and the prices and products that would mean it."""
+    connection = account(visit).name
+    with visit.hub.engine.connect() as db:
+        return [_told(one) for one in _proposed(visit, db, connection)[0]]
+
+
+def left_exported(visit: Visit) -> list[dict[str, Any]]:
+    """The products of a connection that are left to a person."""
+    connection = account(visit).name
+    with visit.hub.engine.connect() as db:
+        return [{name: getattr(one, name) for name in LEFT} for one in _proposed(visit, db, connection)[1]]
+
+
 PAGES = (
     Page("/mappings", listing),
     Page("/mappings.csv", csv_answers.of("mappings", EXPORTED, exported)),
@@ -148,6 +164,8 @@ PAGES = (
     Page("/mappings/release", release, "admin", "POST"),
     Page("/mappings/ignore", ignore, "admin", "POST"),
     Page("/mappings/suggestions", suggestions),
+    Page("/mappings/suggestions.csv", csv_answers.of("suggestions", SUGGESTED, suggested_exported)),
+    Page("/mappings/suggestions/left.csv", csv_answers.of("left-to-you", LEFT, left_exported)),
     Page("/mappings/suggestions", accept, "admin", "POST"),
 )
 
@@ -234,6 +252,13 @@ def _waiting(visit: Visit, connection: str, settled: Sequence[Mapping[str, Any]]
 def _proposed(visit: Visit, db: Connection, connection: str) -> tuple[list[Suggestion], list[Left]]:
     """What is suggested, and what is left to a person."""
     return catalog_suggest.found_of(db, connection, visit.report("seen", {"connection": connection}))
+
+
+def _told(one: Suggestion) -> dict[str, Any]:
+    """A suggestion as it is exported."""
+    gives = list((one.package or {}).get("features", ())) or [each["key"] for each in one.features]
+    told = {"gives": gives, "mapped": [row.get("price") or row.get("product") for row in one.mappings]}
+    return {name: getattr(one, name) for name in SUGGESTED if name not in told} | told
 
 
 def _matches(row: dict[str, Any], search: str) -> bool:

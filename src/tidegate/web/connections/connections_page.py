@@ -14,6 +14,7 @@ from tidegate.security import audit_log
 from tidegate.stripe_api.key_link import EVENTS
 from tidegate.stripe_api.purposes import PURPOSES
 from tidegate.stripe_api.resources import RESOURCES
+from tidegate.web import csv_answers
 from tidegate.web.mirror.status_page import StatusReading
 from tidegate.web.pages import Page, Texts, Visit
 from tidegate.wiring import open_by_key
@@ -23,6 +24,10 @@ from tidegate.workflows.mirror import oauth, webhook_endpoint
 from tidegate.workflows.mirror.probe import looked_at
 from tidegate.workflows.operation import status as standing
 
+EXPORTED = (
+    "name", "display_name", "account", "mode", "simulated", "platform", "freshness", "problems", "permissions_refused",
+    "last_webhook_at", "import", "imported_at",
+)  # fmt: skip
 FATES = {
     "new": "is connected and imported",
     "connected": "stays connected",
@@ -128,7 +133,11 @@ def pages(reading: StatusReading) -> tuple[Page, ...]:
             "connections/connections.html", connections=told["status"]["connections"], as_of=told["as_of"]
         )
 
-    return Page("/connections", listing), *OF_ONE
+    def exported(_: Visit) -> list[dict[str, Any]]:
+        return [_told(one) for one in reading.facts()["status"]["connections"]]
+
+    listed = Page("/connections", listing), Page("/connections.csv", csv_answers.of("connections", EXPORTED, exported))
+    return *listed, *OF_ONE
 
 
 OF_ONE = (
@@ -178,6 +187,18 @@ def _page(visit: Visit, account: Account, status: int = 200, **facts: Any) -> Re
         as_of=datetime.now(UTC),
         **told,
     )
+
+
+def _told(one: dict[str, Any]) -> dict[str, Any]:
+    """A connection as it is exported; `import` is the state of the last one."""
+    run: dict[str, Any] = one["run"] or {}
+    return {name: one[name] for name in EXPORTED if name in one} | {
+        "simulated": one["sandbox"],
+        "problems": [problem["code"] for problem in one["problems"]],
+        "permissions_refused": [each["endpoint"] for each in one["permissions"] if each["state"] == "refused"],
+        "import": run.get("state"),
+        "imported_at": run.get("finished_at"),
+    }
 
 
 def _purposes() -> dict[str, str]:

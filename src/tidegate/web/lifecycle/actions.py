@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping
 from typing import Any, cast
 
+from sqlalchemy import Connection
 from starlette.responses import Response
 
 from tidegate.errors import ActionInvalid, ManagedByFile, UsageError
@@ -117,10 +118,10 @@ def exported(visit: Visit) -> list[dict[str, Any]]:
 
 
 def fired_exported(visit: Visit) -> Response:
-    """All that an action decided, or what came to one state, as CSV."""
-    key, state = _key(visit), visit.request.query_params.get("state", "")
+    """All that an action decided, or what the page was narrowed down to, as CSV."""
+    key, narrowed = _key(visit), _narrowed(visit)
     with visit.hub.engine.connect() as db:
-        rows = lifecycle_actions.fired(db, key, passed=state in {"", "passed"}, state=state, limit=None)
+        rows = _decided(db, key, narrowed, passed=not narrowed, limit=None)
     return csv_answers.answer(f"action-{key}", EXPORTED, iter(rows))
 
 
@@ -140,6 +141,25 @@ PAGES = (
 
 def _key(visit: Visit) -> str:
     return str(visit.request.path_params["key"])
+
+
+def _narrowed(visit: Visit) -> dict[str, str]:
+    """To what came to a state, or to what a number of the report counts, as the address asks."""
+    asked = visit.request.query_params
+    names = ("group", "counted") if asked.get("counted") else ("state",)
+    return {name: asked.get(name, "") for name in names if asked.get(name)}
+
+
+def _decided(
+    db: Connection, key: str, narrowed: Mapping[str, str], *, passed: bool, before: int | None = None, limit: int | None
+) -> list[dict[str, Any]]:
+    """What an action decided, newest first. `passed`: also what was passed over."""
+    if "counted" in narrowed:
+        group = narrowed.get("group", "")
+        return lifecycle_actions.counted(db, key, group, narrowed["counted"], before=before, limit=limit)
+    state = narrowed.get("state", "")
+    passed = passed or state == "passed"
+    return lifecycle_actions.fired(db, key, passed=passed, state=state, before=before, limit=limit)
 
 
 def _spec(told: Mapping[str, Any]) -> str:
@@ -167,12 +187,12 @@ def _one(visit: Visit, status: int = 200, refused: str = "") -> Response:
             except UsageError as error:
                 status, wrong_period = 422, str(error)
         last = int(before) if before.isdecimal() and len(before) < 19 else None
-        state = asked.get("state", "")
-        rows = lifecycle_actions.fired(db, key, passed=state == "passed", state=state, before=last, limit=FIRED + 1)
+        narrowed = _narrowed(visit)
+        rows = _decided(db, key, narrowed, passed=False, before=last, limit=FIRED + 1)
         facts: dict[str, Any] = {"action": found, "report": lifecycle_actions.reported(db, key)}
     facts |= {"fired": rows[:FIRED], "older": rows[FIRED - 1]["id"] if len(rows) > FIRED else None}
     facts |= {"spec": _spec(found["spec"]), "dry": dry, "wrong_period": wrong_period, "period": asked.get("period", "")}
-    facts |= {"state": state, "states": STATES}
+    facts |= {"state": narrowed.get("state", ""), "states": STATES, "narrowed": narrowed}
     return visit.render("lifecycle/action.html", status, refused=refused, **facts)
 
 

@@ -7,9 +7,12 @@ from starlette.responses import Response
 from tidegate.lifecycle import rulebook
 from tidegate.lifecycle.alert_rules import SETTABLE
 from tidegate.lifecycle.settings import read_alerts
+from tidegate.web import csv_answers
 from tidegate.web.lifecycle.settings_form import changed, number
 from tidegate.web.pages import Page, Texts, Visit
 from tidegate.workflows.lifecycle import lifecycle_settings
+
+EXPORTED = ("rule", "name", "enabled", "days", "interval_months")
 
 
 def shown(visit: Visit) -> Response:
@@ -34,8 +37,15 @@ def edited(visit: Visit) -> Response:
     return changed(visit, page, "/alerts/rules", said_alerts=said)
 
 
+def exported(visit: Visit) -> list[dict[str, Any]]:
+    """The rules as they hold; empty where a rule has no days or no interval."""
+    with visit.hub.engine.connect() as db:
+        return [{name: one.get(name) for name in EXPORTED} for one in lifecycle_settings.shown(db)["alerts"]]
+
+
 PAGES = (
     Page("/alerts/rules", shown),
+    Page("/alerts/rules.csv", csv_answers.of("alert-rules", EXPORTED, exported)),
     Page("/alerts/rules", edited, "admin", "POST"),
 )
 

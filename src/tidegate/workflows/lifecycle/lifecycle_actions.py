@@ -192,6 +192,19 @@ def fired(
     return report.recent(db, key, passed=passed, state=state, before=before, limit=limit)
 
 
+def counted(
+    db: Connection, key: str, group: str, number: str, *, before: int | None = None, limit: int | None = 50
+) -> list[dict[str, Any]]:
+    """What a number of a group of the report counts: `report.counted`. Raises ActionUnknown, and ActionInvalid for a
+    group or a number that there is not.
+    """
+    one = stored.one(db, key)
+    for said, known in ((group, report.GROUPS), (number, report.NUMBERS)):
+        if said not in known:
+            raise ActionInvalid(problem=f"nothing is counted as {said[:40]!r}, but as {', '.join(known)}")
+    return report.counted(db, one, now(db), group, number, before=before, limit=limit)
+
+
 def suggested(db: Connection) -> list[dict[str, Any]]:
     """Actions that are offered, as entries of tidegate.yaml, switched off; sent to the first destination that takes
     events, or `your-destination` where there is none.
