@@ -222,7 +222,8 @@ select id, 'deferred', now() - make_interval(days => right(task_name, 1)::int) f
     assert clock_tasks.forget_old(context, 60) == {
         "inbox": 1200, "jobs": 2, "ledgers": 0, "movements": 0, "outbox": 0, "runs": 0, "usage": 0, "tokens": 0,
         "requests": 0, "sync_plans": 0, "digests": 0, "action_occurrences": 0, "meter_forwards": 0, "deliveries": 0,
-        "alerts": 0, "entitlement_changes": 0, "health_history": 0, "memberships": 0, "kept_answers": 0, "failed_tries": 0,
+        "alerts": 0, "entitlement_changes": 0, "health_history": 0, "memberships": 0, "kept_answers": 0,
+        "failed_tries": 0,
     }  # fmt: skip
     with engine.connect() as db:
         left = {row.state: row.n for row in db.execute(text("select state, count(*) as n from inbox group by state"))}
