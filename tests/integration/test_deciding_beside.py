@@ -12,6 +12,7 @@ from tidegate.outbound import planning, staging
 from tidegate.workflows.outbound import deciding_beside, processes, sync_plan
 
 ROWS = 300
+FIELDS = {"name": "name", "metadata": {"seats": "seats"}}
 
 
 @pytest.fixture
@@ -37,8 +38,7 @@ def decisions(desk: Desk) -> tuple[dict[str, int], str, list[Any]]:
 def test_the_decisions_are_those_of_one_process(desk: Desk, request: pytest.FixtureRequest) -> None:
     """Rows that are made, changed, wrong, gone, and that took over what another key was."""
     desk.table("many", *(row(n) for n in range(40)))
-    fields = {"name": "name", "metadata": {"seats": "seats"}}
-    desk.sync("many", "customers", {"email": "email"}, fields, delete="remove")
+    desk.sync("many", "customers", {"email": "email"}, FIELDS, delete="remove")
     assert desk.run("many")["sent"] == {"create": 40}
     renamed = [row(n, id=f"renamed {n}") for n in range(5)]
     changed = [row(n, name=f"Other {n}") for n in range(5, 20)]
@@ -63,6 +63,7 @@ where datname = current_database() and state = 'idle in transaction' and applica
 @pytest.mark.usefixtures("beside")
 def test_a_process_that_dies_is_told(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
     desk.table("many", *(row(n, name=f"Yet another {n}") for n in range(ROWS)))
+    desk.sync("many", "customers", {"email": "email"}, FIELDS, delete="remove")
     decide, waited = deciding_beside.beside, list[int]()
 
     def killed(*given: Any) -> Any:
