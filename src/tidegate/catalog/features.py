@@ -81,7 +81,7 @@ def remove(db: Connection, key: str, *, by_file: bool = False) -> None:
 
 def holders(db: Connection, key: str) -> list[int]:
     """The contacts (internal keys) to whom a grant or an override gives something of the feature."""
-    return list(db.scalars(_HOLDERS, {"key": key}))
+    return list(db.scalars(text(f"{HOLDERS} order by 1"), {"feature": key}))
 
 
 def holding(db: Connection, livemode: bool | None = None) -> dict[str, int]:
@@ -146,14 +146,14 @@ select (select count(*) from tidegate.package_versions v where v.features ? :key
     removed_at is null or exists (select from tidegate.grants g where g.mapping = m.id))) as mappings,
   (select count(*) from tidegate.overrides where feature = :key and revoked_at is null) as overrides""")
 
-_HOLDERS = text("""
-with giving as (select package, version from tidegate.package_versions where jsonb_exists(features, :key))
+HOLDERS = """
+with giving as (select package, version from tidegate.package_versions where jsonb_exists(features, :feature))
 select contact from tidegate.grants g
-where feature = :key or (package, version) in (select package, version from giving)
+where feature = :feature or (package, version) in (select package, version from giving)
 union
 select contact from tidegate.overrides
-where revoked_at is null and (feature = :key or (package, version) in (select package, version from giving))
-order by 1""")
+where revoked_at is null and (feature = :feature or (package, version) in (select package, version from giving))"""
+"""SQL: contacts (internal keys) to whom a grant or an override gives something of `:feature`."""
 
 HELD = """
 select g.contact, f.feature from (

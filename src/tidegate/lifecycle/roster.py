@@ -8,6 +8,7 @@ from typing import Any
 
 from sqlalchemy import Connection, text
 
+from tidegate.catalog.features import HOLDERS
 from tidegate.conditions.compile import Compiled, compiled
 from tidegate.conditions.nodes import AnyOf, Node
 from tidegate.contacts.listing import escaped
@@ -211,14 +212,10 @@ where c.livemode = :livemode and c.merged_into is null
 """
 
 _HELD = "(cast(:package as text) is null or :package = any(l.packages))"
-_GIVES = """(feature = :feature or (package, version) in (
-  select package, version from tidegate.package_versions where features ? :feature))"""
 _RARELY = {
     "version": "c.key in (select contact from tidegate.grants where package = :package and version = :version)",
     "mapping": "c.key in (select contact from tidegate.grants where mapping = :mapping)",
-    "feature": f"""c.key in (
-  select contact from tidegate.grants where {_GIVES}
-  union all select contact from tidegate.overrides where revoked_at is null and {_GIVES})""",
+    "feature": f"c.key in ({HOLDERS})",
 }
 
 _BY_PACKAGE = text("""
