@@ -15,6 +15,7 @@ from cryptography.fernet import Fernet
 from tests.support.installation import installed
 from tests.support.waiting import until
 
+from tidegate.cli.demo import listening
 from tidegate.cli.keeper import Keeper
 from tidegate.cli.serve import address, bind
 from tidegate.errors import PortTaken
@@ -191,3 +192,23 @@ def test_a_child_that_does_not_end_is_killed() -> None:
     pid = until(lambda: keeper.pid, "the child")
     keeper.stop()
     until(lambda: not alive(pid), "the child's end")
+
+
+def test_a_socket_that_listens_already_is_served(start: Callable[..., Server]) -> None:
+    """So the demo hands over its port, which may be another's before a new process comes to bind it."""
+    with contextlib.closing(bind("127.0.0.1", 0)) as listener:
+        server = start("--no-worker", "--listener", str(listener.fileno()), pass_fds=[listener.fileno()])
+        port = listener.getsockname()[1]
+    assert server.url == f"http://127.0.0.1:{port}"
+    assert httpx.get(f"{server.url}/healthz").status_code == 200
+    server.process.kill()
+    server.process.wait()
+    with pytest.raises(httpx.ConnectError):
+        httpx.get(f"{server.url}/healthz")
+
+
+def test_a_demo_takes_any_port_where_the_usual_one_is_taken() -> None:
+    with contextlib.closing(listening(0)) as first:
+        taken = first.getsockname()[1]
+        with contextlib.closing(listening(taken)) as second:
+            assert second.getsockname()[1] not in {0, taken}

@@ -2,11 +2,10 @@
 
 import json
 import os
-import socket
 import subprocess
 import sys
 from collections.abc import Generator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from typing import Any
 
 from tidegate.errors import ConfigurationError
@@ -70,14 +69,3 @@ def first_document(child: Child, what: str) -> dict[str, Any]:
         if line == "}\n":
             return json.loads("".join(lines))
     raise ConfigurationError(problem=f"{what} did not start (exit code {child.wait()}); its words are above.")
-
-
-def free_port(wanted: int) -> int:
-    """A port of 127.0.0.1 that nobody listens on: the wanted one, else any."""
-    for port in (wanted, 0):
-        with socket.socket() as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            with suppress(OSError):  # taken: the system chooses another
-                probe.bind(("127.0.0.1", port))
-                return int(probe.getsockname()[1])
-    raise ConfigurationError(problem="This machine has no free port on 127.0.0.1.")

@@ -13,6 +13,8 @@ import typer
 from tidegate.cli.options import AsJson
 
 if TYPE_CHECKING:
+    import socket
+
     from tidegate.cli.children import Child
     from tidegate.cli.demo_home import DemoHome
     from tidegate.cli.steps import Steps
@@ -186,20 +188,26 @@ def _read_all(hub: "Hub", account: "Account") -> dict[str, Any]:
 
 @contextmanager
 def _served(place: "DemoHome", stays: bool) -> Generator[tuple["Child", str]]:
-    """The web process with its worker, ready, and its address: the usual port when the page stays and it is free."""
+    """The web process with its worker, ready, and its address: the usual port when the page stays and it is free.
+
+    It is handed the socket that listens: a port that was only found free may be another's by the time it comes to it.
+    """
     import httpx
 
-    from tidegate.cli.children import free_port, tied
+    from tidegate.cli.children import tied
+    from tidegate.cli.serve import address as address_of
     from tidegate.errors import ConfigurationError
     from tidegate.workflows.demo.demo import wait
 
-    port = free_port(place.settings.port if stays else 0)
-    address = f"http://127.0.0.1:{port}"
-    arguments = ["serve", "--host", "127.0.0.1", "--port", str(port)]
+    listener = listening(place.settings.port if stays else 0)
+    address, number = address_of(listener), listener.fileno()
+    arguments = ["serve", "--host", "127.0.0.1", "--listener", str(number)]
     with (
-        tied(arguments, place.environment, keep=[place.lock], stdout=sys.stderr.fileno()) as child,
+        closing(listener),
+        tied(arguments, place.environment, keep=[place.lock, number], stdout=sys.stderr.fileno()) as child,
         httpx.Client(trust_env=False, timeout=5) as http,
     ):
+        listener.close()  # the child has it: who asks when that has ended is to be refused
 
         def ready() -> bool:
             if child.poll() is not None:
@@ -211,6 +219,17 @@ def _served(place: "DemoHome", stays: bool) -> Generator[tuple["Child", str]]:
 
         wait(ready, WITHIN, lambda: "the web process is not ready")
         yield child, address
+
+
+def listening(wanted: int) -> "socket.socket":
+    """A socket that listens on this port of 127.0.0.1, or on any where that is taken."""
+    from tidegate.cli.serve import bind
+    from tidegate.errors import PortTaken
+
+    try:
+        return bind("127.0.0.1", wanted)
+    except PortTaken:
+        return bind("127.0.0.1", 0)
 
 
 def _lived(

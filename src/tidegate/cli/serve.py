@@ -23,6 +23,9 @@ def serve(
     parent_pipe: Annotated[
         int | None, typer.Option(hidden=True, help="A descriptor whose closing ends the server.")
     ] = None,
+    listener: Annotated[
+        int | None, typer.Option(hidden=True, help="A descriptor that listens already, in place of host and port.")
+    ] = None,
 ) -> None:
     """Serve the page, the API and Stripe's webhooks, with one worker in a process of its own."""
     from tidegate.cli.healer import healed
@@ -35,8 +38,9 @@ def serve(
 
     config = configured()
     bound = host or config.host
+    given = None if listener is None else socket.socket(fileno=listener)
     with (
-        contextlib.closing(bind(bound, config.port if port is None else port)) as listener,
+        contextlib.closing(given or bind(bound, config.port if port is None else port)) as listening,
         opened(may_migrate=True, pool_size=POOL) as hub,
         contextlib.ExitStack() as alive,
     ):
@@ -51,12 +55,12 @@ def serve(
         how = "" if parent_pipe is not None else " (Ctrl-C stops)"
 
         def ready() -> None:
-            remark(f"Tidegate serves {address(listener)}{how}")
+            remark(f"Tidegate serves {address(listening)}{how}")
             if secret := users.first_link(hub.engine):
-                page = config.public_url.rstrip("/") or address(listener)
+                page = config.public_url.rstrip("/") or address(listening)
                 remark(f"Become its first admin, by this link, once: {page}/welcome?link={secret}")
 
-        run_server(site, listener, ready, parent_pipe)
+        run_server(site, listening, ready, parent_pipe)
 
 
 def bind(host: str, port: int) -> socket.socket:
