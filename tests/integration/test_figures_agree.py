@@ -6,7 +6,6 @@ import json
 import re
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
 from fractions import Fraction
@@ -20,11 +19,10 @@ import pytest
 from cryptography.fernet import Fernet
 from httpx import Client
 from sqlalchemy import text
+from tests.support.command_line import in_process
 from tests.support.importing import connected, imported
 from tests.support.visiting import sign_in, visited
-from typer.testing import CliRunner
 
-from tidegate.cli import app
 from tidegate.contacts import policy
 from tidegate.lifecycle import digest_contents, portfolio
 from tidegate.money import half_away, shown
@@ -89,19 +87,8 @@ def _rows(hub: Hub, sql: str, **values: Any) -> list[Any]:
 @pytest.fixture
 def run(hub: Hub, monkeypatch: pytest.MonkeyPatch) -> Ask:
     """What a command says with --json, in this process."""
-
-    @contextmanager
-    def opened(**_: Any) -> Iterator[Hub]:
-        yield hub
-
-    monkeypatch.setattr("tidegate.cli.hub.opened", opened)
-
-    def call(*words: str) -> Any:
-        done = CliRunner().invoke(app, [*words, "--json"])
-        assert done.exit_code == 0, (done.output, done.exception)
-        return json.loads(done.stdout)
-
-    return call
+    tell = in_process(hub, monkeypatch)
+    return lambda *words: json.loads(tell(*words, "--json"))
 
 
 @pytest.fixture

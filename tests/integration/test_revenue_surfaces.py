@@ -4,7 +4,6 @@ import csv
 import io
 import json
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -16,6 +15,7 @@ from starlette.applications import Starlette
 from starlette.responses import Response
 from starlette.routing import Route
 from tests.support import earning
+from tests.support.command_line import in_process
 from tests.support.earning import Books
 from tests.support.queue import connect
 from tests.support.serving import serving
@@ -56,19 +56,7 @@ Run = Callable[..., str]
 @pytest.fixture
 def run(hub: Hub, monkeypatch: pytest.MonkeyPatch) -> Run:
     """Runs a command in this process, on the hub, and returns what it prints."""
-
-    @contextmanager
-    def opened(**_: Any) -> Iterator[Hub]:
-        yield hub
-
-    monkeypatch.setattr("tidegate.cli.hub.opened", opened)
-
-    def call(*words: str, code: int = 0) -> str:
-        done = CliRunner().invoke(app, [*words])
-        assert done.exit_code == code, (done.output, done.exception)
-        return done.stdout
-
-    return call
+    return in_process(hub, monkeypatch)
 
 
 def document(run: Run, *words: str) -> dict[str, Any]:

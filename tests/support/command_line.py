@@ -4,16 +4,39 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import pytest
 from cryptography.fernet import Fernet
 from tests.support import forking
+from typer.testing import CliRunner
 
+from tidegate.cli import app
 from tidegate.sandbox import Sandbox
+from tidegate.wiring import Hub
 
 KEY = "sk_test_51TidegateSandboxOpenKey00000000"
 """The key that every sandbox takes."""
+
+
+def in_process(hub: Hub, monkeypatch: pytest.MonkeyPatch) -> Callable[..., str]:
+    """Runs commands in this process, on a hub that is open already; gives what each prints."""
+
+    @contextmanager
+    def opened(**_: Any) -> Iterator[Hub]:
+        yield hub
+
+    monkeypatch.setattr("tidegate.cli.hub.opened", opened)
+
+    def call(*words: str, code: int = 0) -> str:
+        done = CliRunner().invoke(app, [*words])
+        assert done.exit_code == code, (done.output, done.exception)
+        return done.stdout
+
+    return call
 
 
 class Cli:

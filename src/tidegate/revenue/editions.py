@@ -31,8 +31,8 @@ FIRST = 1
 
 @dataclass(frozen=True, slots=True)
 class Ledger:
-    """A connection's ledger that is in force: its edition, policy, and the time zone of its days. `zone_assumed`: that
-    is UTC because the account's was not known; `known_zone`: what it is found to be since (empty: it is not).
+    """A connection's ledger that is in force: its edition, policy, and the time zone of its days. `known_zone`: the
+    account's, where days are UTC's because it was not known, and is by now (else empty).
     """
 
     connection: str
@@ -40,7 +40,6 @@ class Ledger:
     policy: Policy
     zone: ZoneInfo
     base_currency: str
-    zone_assumed: bool = False
     known_zone: str = ""
 
 
@@ -49,9 +48,8 @@ def current(db: Connection, connection: str) -> Ledger | None:
     row = next(iter(rows(db, _CURRENT, {"connection": connection})), None)
     if row is None:
         return None
-    zone, assumed = ZoneInfo(row.time_zone or FALLBACK), not row.time_zone
-    chosen = policy(row.preset, row.choices)
-    return Ledger(connection, row.edition, chosen, zone, row.base_currency, assumed, row.known_zone or "")
+    zone, chosen = ZoneInfo(row.time_zone or FALLBACK), policy(row.preset, row.choices)
+    return Ledger(connection, row.edition, chosen, zone, row.base_currency, row.known_zone or "")
 
 
 def base(db: Connection) -> str:
