@@ -2,7 +2,6 @@
 
 import os
 import signal
-import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -11,6 +10,7 @@ from pathlib import Path
 
 import httpx
 import pytest
+from tests.support.ports import free_port
 from tests.support.product import ADA, Product, sold
 from tests.support.waiting import until
 
@@ -47,9 +47,7 @@ def hub(database_url: str, home: Path, port: int) -> Iterator[subprocess.Popen[b
 
 @pytest.mark.wide
 def test_a_hub_is_killed_and_comes_back(product: Product, fresh_database_url: str, tmp_path: Path) -> None:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     token = product.token("entitlements")
     with Entitlements(f"http://127.0.0.1:{port}", token, timeout=10, fresh=0, retry=0.1) as client:
         with hub(fresh_database_url, tmp_path, port) as process:

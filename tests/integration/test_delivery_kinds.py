@@ -20,6 +20,7 @@ from ruamel.yaml import YAML
 from standardwebhooks import Webhook
 from tests.support.builders import arrival
 from tests.support.builders import customer as a_customer
+from tests.support.ports import free_port
 from tests.support.post import SECRET, Post
 from tests.support.receiver import Received, Receiver, Reply
 from tests.support.waiting import until
@@ -689,9 +690,7 @@ class Letters:
 @pytest.fixture
 def letters() -> Iterator[tuple[Letters, int]]:
     handler = Letters()
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     controller = Controller(handler, hostname="127.0.0.1", port=port)
     controller.start()
     try:

@@ -4,7 +4,6 @@ import contextlib
 import os
 import pwd
 import shutil
-import socket
 import subprocess
 import tempfile
 from collections.abc import Iterator
@@ -14,6 +13,7 @@ import psycopg
 import pytest
 from sqlalchemy.engine import make_url
 from tests.support.command_line import Cli
+from tests.support.ports import free_port
 from tests.support.waiting import until
 
 from tidegate.errors import TransactionPooling
@@ -33,9 +33,7 @@ def pooled(database_url: str, mode: str) -> Iterator[str]:
     assert PROGRAM
     database = make_url(database_url)
     host = database.query.get("host") or database.host
-    with contextlib.closing(socket.socket()) as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     folder = Path(tempfile.mkdtemp(prefix="tidegate-pooling-"))
     folder.chmod(0o755)
     told = f"host={host} port={database.query.get('port') or database.port or 5432} user={database.username}"

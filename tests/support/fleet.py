@@ -15,10 +15,10 @@ import httpx
 from httpx import Client, Response
 from tests.support import forking
 from tests.support.forking import Forked
+from tests.support.ports import free_port
 from tests.support.waiting import until
 from tests.support.working import worker
 
-from tidegate.cli.children import free_port
 from tidegate.wiring import Hub
 
 WEBS, WORKERS = 2, 3
@@ -35,7 +35,7 @@ class Fleet:
         self.hub = hub
         self.ports: list[int] = []
         while len(self.ports) < WEBS:
-            if (port := free_port(0)) not in self.ports:
+            if (port := free_port()) not in self.ports:
                 self.ports.append(port)
         self.killed: Counter[str] = Counter()
         self._alive: list[ExitStack] = [ExitStack() for _ in range(WEBS + WORKERS)]
