@@ -209,6 +209,7 @@ with worth as (
 told as (select contact, jsonb_object_agg(currency, mrr) as mrr from worth group by contact)
 update tidegate.contact_facts f set mrr = t.mrr, listed = t.mrr from told t where t.contact = f.contact;
 update tidegate.contact_lifecycle set packages = array['package-' || contact % 5],
+  features = case when contact % 2 = 0 then array['feature-0', 'feature-1', 'feature-2'] else '{}' end,
   intervals = array['month'], country = (array['US', 'DE', 'GB', 'FR', 'AT'])[1 + contact % 5]"""
 
 USED = """

@@ -70,7 +70,7 @@ def test_numbers_of_the_catalog_lead_to_whom_they_count(client: Client, shop: Sh
     assert client.get("/contacts?mapping=999999").status_code == 404
     assert client.get("/contacts?package=pro&version=soon").text.count("Nobody is like that") == 1
     led = client.get("/contacts?feature=seats").text
-    assert "gives the feature seats" in led
+    assert "to whom something is granted now of the feature seats" in led
     assert '<input type="hidden" name="feature" value="seats">' in led, "searching keeps it"
 
 

@@ -10,7 +10,9 @@ from sqlalchemy import Connection, text
 from tests.support.builders import customer, invoice, item, price, subscription
 from tests.support.shop import Shop, opened
 
+from tidegate.catalog import features, mappings
 from tidegate.catalog import packages as catalog
+from tidegate.catalog.mappings import Wanted
 from tidegate.conditions.compile import compiled
 from tidegate.conditions.contact_fields import CONTACT_FIELDS, CONTACTS
 from tidegate.conditions.parse import parse
@@ -24,6 +26,7 @@ from tidegate.lifecycle import due
 from tidegate.revenue import editions, rebuild
 from tidegate.workflows.contacts.contact_properties import properties
 from tidegate.workflows.lifecycle import lifecycle
+from tidegate.workflows.refresh import refresh_contacts
 
 NOW = datetime(2026, 3, 15, tzinfo=UTC)
 DAY = 86_400
@@ -403,6 +406,29 @@ def test_destinations_are_told_the_packages_and_the_quantity_that_conditions_ask
         told = properties(db, [key], ["packages", "quantity"])[key]
     assert (asked.packages, asked.quantity) == (packages, quantity)
     assert told == {"packages": packages, "quantity": quantity}
+
+
+def test_the_features_of_a_contact_are_those_that_are_granted_to_it(shop: Shop) -> None:
+    shop.catalog()
+    export = price("price_export", product="prod_7")
+    shop.has(export)
+    with shop.engine.begin() as db:
+        features.define(db, "export", "boolean")
+        features.define(db, "audit", "boolean")
+        mappings.set_(db, Wanted("acme", price="price_export", feature="export", terms=True))
+    exported = item("si_2", "sub_2", price=export)
+    shop.has(sub(), subscription("sub_2", items=[exported]))
+    assert facts(shop)["features"] == ["calls", "export", "seats", "sso"]
+    with shop.engine.begin() as db:
+        key = db.scalar(text("select key from tidegate.contacts"))
+        given = overrides.give(db, Giving(key, "ada", feature="audit", terms=True))
+        refresh_contacts(db, [key])
+    shop.has(subscription("sub_2", items=[exported], status="unpaid"), at=200)
+    assert facts(shop)["features"] == ["audit", "calls", "seats", "sso"], "who does not pay may not export"
+    with shop.engine.begin() as db:
+        overrides.revoke(db, given, "ada")
+        refresh_contacts(db, [key])
+    assert facts(shop)["features"] == ["calls", "seats", "sso"]
 
 
 def test_destinations_are_told_what_a_contact_is_worth_owes_and_when(shop: Shop) -> None:

@@ -81,12 +81,7 @@ def remove(db: Connection, key: str, *, by_file: bool = False) -> None:
 
 def holders(db: Connection, key: str) -> list[int]:
     """The contacts (internal keys) to whom a grant or an override gives something of the feature."""
-    return list(db.scalars(text(f"{HOLDERS} order by 1"), {"feature": key}))
-
-
-def holding(db: Connection, livemode: bool | None = None) -> dict[str, int]:
-    """How many contacts, of live or test data (None: all), each feature is given to, as `holders`."""
-    return {row.feature: row.contacts for row in db.execute(_HOLDING, {"livemode": livemode})}
+    return list(db.scalars(_HOLDERS, {"feature": key}))
 
 
 def given_by(db: Connection, key: str) -> list[dict[str, Any]]:
@@ -146,32 +141,14 @@ select (select count(*) from tidegate.package_versions v where v.features ? :key
     removed_at is null or exists (select from tidegate.grants g where g.mapping = m.id))) as mappings,
   (select count(*) from tidegate.overrides where feature = :key and revoked_at is null) as overrides""")
 
-HOLDERS = """
+_HOLDERS = text("""
 with giving as (select package, version from tidegate.package_versions where jsonb_exists(features, :feature))
 select contact from tidegate.grants g
 where feature = :feature or (package, version) in (select package, version from giving)
 union
 select contact from tidegate.overrides
-where revoked_at is null and (feature = :feature or (package, version) in (select package, version from giving))"""
-"""SQL: contacts (internal keys) to whom a grant or an override gives something of `:feature`."""
-
-HELD = """
-select g.contact, f.feature from (
-  select contact, package, version, feature from tidegate.grants
-  union
-  select contact, package, version, feature from tidegate.overrides where revoked_at is null) g
-cross join lateral (
-  select g.feature as feature where g.feature is not null
-  union all
-  select jsonb_object_keys(v.features) from tidegate.package_versions v
-  where v.package = g.package and v.version = g.version) f"""
-"""SQL: contacts (internal keys) with each feature of which a grant or an override gives them something."""
-
-_HOLDING = text(f"""
-select h.feature, count(distinct h.contact) as contacts from ({HELD}) h
-join tidegate.contacts c on c.key = h.contact and c.merged_into is null
-  and (cast(:livemode as boolean) is null or c.livemode = :livemode)
-group by h.feature""")
+where revoked_at is null and (feature = :feature or (package, version) in (select package, version from giving))
+order by 1""")
 
 _GIVEN_BY = text("""
 select v.package, v.version, null as mapping, null as source, v.features -> :key as terms

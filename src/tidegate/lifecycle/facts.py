@@ -13,6 +13,7 @@ from tidegate.conditions.contact_fields import STATUSES
 from tidegate.entitlements.items import OVERDUE_SINCE
 from tidegate.lifecycle import rulebook
 from tidegate.lifecycle.alert_rules import at
+from tidegate.lifecycle.held import PACKAGES
 from tidegate.lifecycle.own_worth import own
 from tidegate.lifecycle.settings import Worth
 from tidegate.revenue.risks import CARD, EXPIRING_DAYS
@@ -58,8 +59,8 @@ def holdings(db: Connection, contacts: Sequence[int], as_of: datetime) -> dict[i
 
 
 _COLUMNS = (
-    "status", "country", "currencies", "intervals", "quantity", "packages", "mrr_total", "open_total", "unrated",
-    "rated_until", "mrr_trend", "downgraded_at", "interval_months", "failing_invoices", "failed_attempts",
+    "status", "country", "currencies", "intervals", "quantity", "packages", "features", "mrr_total", "open_total",
+    "unrated", "rated_until", "mrr_trend", "downgraded_at", "interval_months", "failing_invoices", "failed_attempts",
     "decline_code", "next_attempt_at", "past_due_since", "due_dates", "open_invoices", "void_invoices",
     "uncollectible_invoices", "latest_invoice_status", "card_expires_at", "backup_until", "cards", "card_backups",
     "past_dues", "trial_ends", "cancellation_reason", "cancellations", "renewals", "renewal_months", "usage_share",
@@ -136,28 +137,6 @@ renewals as (
   select contact, array_agg(renews_at order by renews_at, months) as renewals,
     array_agg(months order by renews_at, months) as renewal_months
   from renewing group by contact)"""
-
-# What semantics, Catalog and entitlements, says of access, as `entitlements.access` has it; held against it by a test.
-_PACKAGES = """
-held as (
-  select g.contact, g.package from these t join tidegate.grants g on g.contact = t.contact
-  left join tidegate.contact_settings o on o.connection = g.connection
-  where g.package is not null and (g.ends_at is null or g.ends_at > :as_of)
-    and (g.status in ('active', 'trialing') or (g.status = 'past_due' and g.grace_until > :as_of))
-    and (g.pause is null or g.resumes_at <= :as_of
-      or jsonb_exists(coalesce(o.settings -> 'paused_gives', '["keep_as_draft"]'), g.pause))
-  union
-  select v.contact, v.package from these t join tidegate.overrides v on v.contact = t.contact
-  where v.package is not null and v.revoked_at is null and v.since <= :as_of
-    and (v.expires_at is null or v.expires_at > :as_of)),
-packages as (
-  select t.contact, array_agg(distinct p.key order by p.key) as packages
-  from these t join tidegate.packages p on exists (
-      select from held h where h.contact = t.contact and h.package = p.key)
-    or (p.is_default and not exists (
-      select from held h join tidegate.packages b on b.key = h.package
-      where h.contact = t.contact and b.kind = 'base'))
-  group by t.contact)"""
 
 # A bank debit is an attempt from the moment it is asked for; its invoice is open until the bank answers, days later.
 _PENDING = """
@@ -237,7 +216,7 @@ active as (
   where d.operation in ('consume', 'reserve', 'set') group by d.contact)"""
 
 _HOLDINGS = text(f"""
-with these as materialized (select unnest(cast(:contacts as bigint[])) as contact), {_SUBSCRIPTIONS}, {_PACKAGES}
+with these as materialized (select unnest(cast(:contacts as bigint[])) as contact), {_SUBSCRIPTIONS}, {PACKAGES}
 select t.contact, coalesce(p.packages, '{{}}') as packages, i.quantity
 from these t left join packages p on p.contact = t.contact left join items i on i.contact = t.contact""")
 
@@ -257,13 +236,14 @@ with these as materialized (select unnest(cast(:contacts as bigint[])) as contac
 units as materialized (
   select * from unnest(cast(:currencies as text[]), cast(:units as numeric[]), cast(:until as date[]))
     as u(currency, unit, until)),
-{_SUBSCRIPTIONS}, {_COMING}, {_PACKAGES}, {_INVOICES}, {_MOVED}, {_CARDS}, {_USAGE},
+{_SUBSCRIPTIONS}, {_COMING}, {PACKAGES}, {_INVOICES}, {_MOVED}, {_CARDS}, {_USAGE},
 worth as materialized (
   select t.contact, s.status,
     (select min(c.country) from theirs h join stripe.customers c on c.connection = h.connection and c.id = h.customer
      where h.contact = t.contact and c.deleted_at is null) as country,
     coalesce(s.currencies, '{{}}') as currencies, coalesce(i.intervals, '{{}}') as intervals, i.quantity,
-    coalesce(p.packages, '{{}}') as packages,
+    coalesce(p.packages, '{{}}') as packages, array(
+      select jsonb_object_keys(e.entitlements) order by 1) as features,
     own.mrr as own_mrr, case when own.mrr is not null then own.mrr when f.contact is null then 0 else coalesce({
         _total('''
       select m.key as currency, m.value::numeric / 1000000 as amount from jsonb_each_text(f.mrr) m''')
@@ -296,6 +276,7 @@ worth as materialized (
   left join tidegate.contact_facts f on f.contact = t.contact
   left join states s on s.contact = t.contact left join items i on i.contact = t.contact
   left join packages p on p.contact = t.contact left join invoices v on v.contact = t.contact
+  left join tidegate.entitlements_told e on e.contact = t.contact
   left join declined d on d.contact = t.contact left join cards k on k.contact = t.contact
   left join shares u on u.contact = t.contact left join active a on a.contact = t.contact
   left join moved m on m.contact = t.contact left join leaving g on g.contact = t.contact

@@ -8,7 +8,6 @@ from typing import Any
 
 from sqlalchemy import Connection, text
 
-from tidegate.catalog.features import HOLDERS
 from tidegate.conditions.compile import Compiled, compiled
 from tidegate.conditions.nodes import AnyOf, Node
 from tidegate.contacts.listing import escaped
@@ -35,8 +34,9 @@ ANY = "any"
 class Wanted:
     """Which contacts, of live or of test data: `search` is a part of an id, a name or an e-mail; `stage`, `segment`,
     `package`, `health` (a band), `owner`: those that are in it, hold it, are looked after by it. `version`: those that
-    are given this one of the package; `mapping` (its number), `feature`: those that it gives something, that are given
-    something of it; `risk`: those at risk for this reason, one of `rules.AT_RISK_BY`, or for ANY. Empty: whichever.
+    are given this one of the package; `mapping` (its number): those that it gives something. `feature`: those to
+    whom something of it is granted. `risk`: those at risk for this reason, one of `rules.AT_RISK_BY`, or for ANY.
+    Empty: whichever.
     """
 
     livemode: bool
@@ -103,7 +103,12 @@ def total(db: Connection, wanted: Wanted) -> int:
 
 def by_package(db: Connection, livemode: bool | None) -> dict[str, int]:
     """How many rows the table has that is narrowed down to each package. `livemode` None: of live and of test data."""
-    return {row.package: row.contacts for row in db.execute(_BY_PACKAGE, {"livemode": livemode})}
+    return {row.key: row.contacts for row in db.execute(_BY_PACKAGE, {"livemode": livemode})}
+
+
+def by_feature(db: Connection, livemode: bool | None) -> dict[str, int]:
+    """The same of each feature."""
+    return {row.key: row.contacts for row in db.execute(_BY_FEATURE, {"livemode": livemode})}
 
 
 def choices(db: Connection, livemode: bool) -> dict[str, list[tuple[str, str]]]:
@@ -215,16 +220,17 @@ _HELD = "(cast(:package as text) is null or :package = any(l.packages))"
 _RARELY = {
     "version": "c.key in (select contact from tidegate.grants where package = :package and version = :version)",
     "mapping": "c.key in (select contact from tidegate.grants where mapping = :mapping)",
-    "feature": f"c.key in ({HOLDERS})",
+    "feature": ":feature = any(l.features)",
 }
 
-_BY_PACKAGE = text("""
-select p.package, count(*) as contacts
+_BY = """
+select p.key, count(*) as contacts
 from tidegate.contact_lifecycle l
 join tidegate.contacts c on c.key = l.contact and c.merged_into is null
   and (cast(:livemode as boolean) is null or c.livemode = :livemode)
-cross join lateral unnest(l.packages) as p(package)
-group by p.package""")
+cross join lateral unnest({keys}) as p(key)
+group by p.key"""
+_BY_PACKAGE, _BY_FEATURE = text(_BY.format(keys="l.packages")), text(_BY.format(keys="l.features"))
 
 # Of the first contacts with MRR, which are enough to tell, and every other currency that there is after them.
 _CURRENCIES = text("""

@@ -29,6 +29,8 @@ contact_lifecycle = Table(
     Column("intervals", ARRAY(Text), nullable=False, server_default=text("'{}'")),
     Column("quantity", BigInteger),
     Column("packages", ARRAY(Text), nullable=False, server_default=text("'{}'"), comment="that it holds"),
+    Column("features", ARRAY(Text), nullable=False, server_default=text("'{}'"),
+           comment="of which something is granted to it now"),
     Column("mrr_total", Numeric, comment="whole units of the base currency, else its only one"),
     Column("open_total", Numeric, comment="of open invoices, likewise"),
     Column("unrated", Boolean, nullable=False, server_default=text("false"),

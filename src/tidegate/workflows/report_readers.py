@@ -7,7 +7,7 @@ from typing import Any
 
 from sqlalchemy import Connection
 
-from tidegate.catalog import features, mappings, packages, seen
+from tidegate.catalog import mappings, packages, seen
 from tidegate.connections import accounts
 from tidegate.errors import ConnectionUnknown, LedgerMissing, ReportInvalid
 from tidegate.lifecycle import listing, outlook, portfolio, report, roster, rulebook
@@ -193,7 +193,7 @@ def _days(asked: Mapping[str, Any]) -> tuple[date | None, date | None]:
 
 def _holders(db: Connection, asked: Mapping[str, Any], _: datetime) -> Any:
     """How many contacts, of live or test data (`livemode`; None: all), hold each package, and each version of it, and
-    how many each mapping and feature is given to.
+    how many each mapping is given to, and each feature granted to.
     """
     source.roomy(db)
     livemode = asked.get("livemode")
@@ -201,7 +201,7 @@ def _holders(db: Connection, asked: Mapping[str, Any], _: datetime) -> Any:
         "packages": packages.holding(db, livemode),
         "held": roster.by_package(db, livemode),
         "mappings": mappings.holding(db),
-        "features": features.holding(db, livemode),
+        "features": roster.by_feature(db, livemode),
     }
 
 

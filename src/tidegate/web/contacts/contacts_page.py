@@ -70,7 +70,7 @@ def _led(visit: Visit, db: Connection) -> list[str]:
         mapping = mappings.one(db, int(number) if number.isdecimal() and len(number) < 10 else 0)
         found.append(f"to whom {mappings.shown(mapping)} gives it")
     if asked["feature"]:
-        found.append(f"to whom a subscription or an override gives the feature {asked['feature']}")
+        found.append(f"to whom something is granted now of the feature {asked['feature']}")
     if risk := asked["risk"]:
         found.append(f"at risk{'' if risk == roster.ANY else f': {risk}'.replace('_', ' ')}")
     return found

@@ -16,6 +16,7 @@ create table tidegate.contact_lifecycle (
     intervals text[] default '{}' not null,
     quantity bigint,
     packages text[] default '{}' not null,
+    features text[] default '{}' not null,
     mrr_total numeric,
     open_total numeric,
     unrated boolean default false not null,
@@ -63,6 +64,7 @@ create index contact_lifecycle_rated_until on tidegate.contact_lifecycle (rated_
 comment on column tidegate.contact_lifecycle.status is 'the best of its subscriptions';
 comment on column tidegate.contact_lifecycle.currencies is 'of running subscriptions';
 comment on column tidegate.contact_lifecycle.packages is 'that it holds';
+comment on column tidegate.contact_lifecycle.features is 'of which something is granted to it now';
 comment on column tidegate.contact_lifecycle.mrr_total is 'whole units of the base currency, else its only one';
 comment on column tidegate.contact_lifecycle.open_total is 'of open invoices, likewise';
 comment on column tidegate.contact_lifecycle.unrated is
