@@ -42,6 +42,7 @@ contacts = Table(
     Column("forgotten_at", Time, comment="its personal data was erased"),
     CheckConstraint("kind in ('user', 'account')", name="contacts_kind"),
     Index("contacts_name", text("lower(name)")),
+    Index("contacts_owner", "livemode", "owner", postgresql_where=text("owner <> ''")),
 )
 
 contact_ids = Table(

@@ -1,7 +1,7 @@
 """Contacts as a table for people: how each is doing, searched, narrowed down, sorted, page by page."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -15,15 +15,16 @@ from tidegate.contacts.match import fold
 from tidegate.errors import LifecycleInvalid
 from tidegate.lifecycle import own_worth, report, rulebook
 from tidegate.lifecycle.health import BAND, BANDED, BANDS
-from tidegate.revenue import editions
+from tidegate.revenue import editions, source
 
-SORTS = {
-    # name: the order; by MRR as long as all amounts are of one currency (`_by_mrr`)
-    "mrr": "l.mrr_total desc nulls last, c.key",
-    "name": "lower(coalesce(nullif(c.name, ''), c.external_id)), c.key",
-    "health": "l.health nulls last, c.key",
-    "renewal": "coalesce(l.renewals[1], f.renews_at) nulls last, c.key",
-    "newest": "c.key desc",
+_LAST = "nulls last"
+SORTS: Mapping[str, Sequence[tuple[str, str]]] = {
+    # name: the order, by what and which way; by MRR as long as all amounts are of one currency (`_by_mrr`)
+    "mrr": (("l.mrr_total", f"desc {_LAST}"), ("c.key", "")),
+    "name": (("lower(coalesce(nullif(c.name, ''), c.external_id))", ""), ("c.key", "")),
+    "health": (("l.health", _LAST), ("c.key", "")),
+    "renewal": (("coalesce(l.renewals[1], f.renews_at)", _LAST), ("c.key", "")),
+    "newest": (("c.key", "desc"),),
 }
 """Orders of the table: highest MRR first, by name, lowest health first, next renewal first, newest first."""
 ANY = "any"
@@ -65,26 +66,30 @@ def page_and_total(
     db: Connection, wanted: Wanted, *, sort: str, skip: int, limit: int
 ) -> tuple[list[dict[str, Any]], int]:
     """The same, and how many there are in all."""
-    values = _values(wanted) | {"skip": skip, "limit": limit}
-    # Of all, counting beside keeps what is not shown from being sorted; what is narrowed down is looked for once.
-    narrowed = wanted != Wanted(wanted.livemode)
-    counted = "count(*) over ()" if narrowed else "null::bigint"
-    found_in = f"{_from(wanted)} order by {_order(db, sort)} offset :skip limit :limit"
-    statement = text(_CHOSEN.format(total=counted) + found_in)
-    chosen = db.execute(statement, values).all()
+    order = _order(db, sort)
+    source.roomy(db)
+    # What is narrowed down is looked for once, by several processes, and then sorted; all are counted by themselves.
+    statement = _CHOSEN.format(
+        how="not" if wanted == Wanted(wanted.livemode) else "",
+        keys=", ".join(f"{what} as by_{n}" for n, (what, _) in enumerate(order)),
+        found_in=_from(wanted),
+        order=", ".join(f"by_{n} {way}" for n, (_, way) in enumerate(order)),
+    )
+    chosen = db.execute(text(statement), _values(wanted) | {"skip": skip, "limit": limit}).all()
     select, own = _select(db)
     these = text(f"{select} {_JOINED} where c.key = any(cast(:contacts as bigint[]))")
     found = db.execute(these, own | {"contacts": [one.key for one in chosen]})
     rows = {row["key"]: dict(row) for row in found.mappings()}
-    in_all = chosen[0].total if narrowed and chosen else total(db, wanted)
+    in_all = chosen[0].total if chosen else total(db, wanted)
     return [rows[one.key] for one in chosen if one.key in rows], in_all
 
 
 def every(db: Connection, wanted: Wanted, *, sort: str = "mrr") -> Iterator[dict[str, Any]]:
     """All rows of the table, as they come out of the database."""
     select, own = _select(db)
-    statement = text(f"{select} {_from(wanted)} order by {_order(db, sort)}")
-    rows = db.execution_options(yield_per=1_000).execute(statement, _values(wanted) | own).mappings()
+    order = ", ".join(f"{what} {way}" for what, way in _order(db, sort))
+    statement = text(f"{select} {_from(wanted)} order by {order}")
+    rows = db.execute(statement, _values(wanted) | own, execution_options={"yield_per": 1_000}).mappings()
     return (dict(row) for row in rows)
 
 
@@ -139,38 +144,37 @@ def _select(db: Connection) -> tuple[str, dict[str, Any]]:
     return _SELECT.format(mrr=own_worth.mrr(db, into)), into.values
 
 
-def _order(db: Connection, sort: str) -> str:
+def _order(db: Connection, sort: str) -> Sequence[tuple[str, str]]:
     return SORTS[known(sort)] if sort != "mrr" else _by_mrr(db)
 
 
-def _by_mrr(db: Connection) -> str:
+def _by_mrr(db: Connection) -> Sequence[tuple[str, str]]:
     """Highest MRR first. Without a base currency amounts of one currency alone compare: those in the currency that most
     pay in come first, then those of the next one, so that no yen stand above dollars.
     """
     found = [] if editions.base(db) else [one for one in db.scalars(_CURRENCIES) if re.fullmatch("[a-z]{3}", one)]
     if len(found) < 2:
         return SORTS["mrr"]
-    amounts = [f"(f.mrr ->> '{one}')::numeric desc nulls last" for one in found]
-    return ", ".join([*amounts, "c.key"])
+    return [*((f"(f.mrr ->> '{one}')::numeric", f"desc {_LAST}") for one in found), ("c.key", "")]
 
 
 def _values(wanted: Wanted) -> dict[str, Any]:
     search = wanted.search.strip()
-    values = {name: getattr(wanted, name) or None for name in ("stage", "segment", "package", "health", "owner")}
-    patterns = {"pattern": f"%{escaped(search)}%", "folded": f"%{escaped(fold(search))}%"} if search else {}
-    numbers = {name: _number(getattr(wanted, name)) for name in ("version", "mapping")}
-    values |= numbers | {"feature": wanted.feature, "as_of": datetime.now(UTC)}
-    values |= compiled(_risk(wanted.risk), "r").values if wanted.risk else {}
-    return values | {"livemode": wanted.livemode, "pattern": None, "folded": None} | patterns
+    found: dict[str, Any] = {name: getattr(wanted, name) for name in (*_NARROWED, "package")}
+    found |= {name: _number(getattr(wanted, name)) for name in ("version", "mapping")}
+    found |= {"livemode": wanted.livemode, "as_of": datetime.now(UTC)}
+    found |= {"pattern": f"%{escaped(search)}%", "folded": f"%{escaped(fold(search))}%"}
+    return found | (compiled(_risk(wanted.risk), "r").values if wanted.risk else {})
 
 
 def _from(wanted: Wanted) -> str:
-    """Where the rows are. What few ask for is only looked for where it is asked for."""
-    parts = [sql for name, sql in _RARELY.items() if getattr(wanted, name)]
+    """Where the rows are. What is not asked for is not in it: it would be looked at for every row."""
+    parts = [sql for name, sql in _NARROWED.items() if getattr(wanted, name).strip()]
+    if wanted.package and not wanted.version:
+        parts.append(":package = any(l.packages)")
     if wanted.risk:
         parts.append(f"c.forgotten_at is null and {compiled(_risk(wanted.risk), 'r').sql}")
-    held = "" if wanted.version else f" and {_HELD}"
-    return f"{_FROM}{held}{''.join(f' and {one}' for one in parts)}"
+    return f"{_FROM}{''.join(f' and {one}' for one in parts)}"
 
 
 def _risk(name: str) -> Node:
@@ -196,32 +200,33 @@ select c.key, c.kind || ':' || c.external_id as contact, c.kind, c.external_id a
 """
 
 # Of all contacts only what they are ordered by is read, and the rest of those that are shown.
-_CHOSEN = "select c.key, {total} as total"
+_CHOSEN = """
+with these as {how} materialized (select c.key, {keys} {found_in})
+select key, (select count(*) from these) as total from these order by {order} offset :skip limit :limit"""
 
 _JOINED = """
 from tidegate.contacts c
 left join tidegate.contact_lifecycle l on l.contact = c.key
 left join tidegate.contact_facts f on f.contact = c.key"""
 
-# Every id, also the present one, is among `contact_ids`. `ilike` would lower the pattern again for each row.
 _FROM = f"""{_JOINED}
-where c.livemode = :livemode and c.merged_into is null
-  and (cast(:stage as text) is null or l.stage = :stage)
-  and (cast(:segment as text) is null or :segment = any(l.segments))
-  and (cast(:health as text) is null or ({BANDED} and c.forgotten_at is null and {BAND} = :health))
-  and (cast(:owner as text) is null or c.owner = :owner)
-  and (cast(:pattern as text) is null or c.key in (
+where c.livemode = :livemode and c.merged_into is null"""
+
+# Every id, also the present one, is among `contact_ids`. `ilike` would lower the pattern again for each row.
+_NARROWED = {
+    "search": """c.key in (
     select key from tidegate.contacts where lower(name) like lower(:pattern)
     union all select contact from tidegate.contact_emails where folded like :folded
-    union all select contact from tidegate.contact_ids where lower(external_id) like lower(:pattern)))
-"""
-
-_HELD = "(cast(:package as text) is null or :package = any(l.packages))"
-_RARELY = {
+    union all select contact from tidegate.contact_ids where lower(external_id) like lower(:pattern))""",
+    "stage": "l.stage = :stage",
+    "segment": ":segment = any(l.segments)",
+    "health": f"{BANDED} and c.forgotten_at is null and {BAND} = :health",
+    "owner": "c.owner = :owner",
     "version": "c.key in (select contact from tidegate.grants where package = :package and version = :version)",
     "mapping": "c.key in (select contact from tidegate.grants where mapping = :mapping)",
     "feature": ":feature = any(l.features)",
 }
+"""What each asks of a row, by its name."""
 
 _BY = """
 select p.key, count(*) as contacts
@@ -242,6 +247,15 @@ select currency from (
   select distinct currency, 0 from tidegate.mrr_days) c
 group by currency order by max(contacts) desc, currency""")
 
-_OWNERS = text("select distinct owner from tidegate.contacts where livemode = :livemode and owner <> '' order by 1")
+# Each after the one before it, by the index: few owners look after many contacts.
+_OWNERS = text("""
+with recursive these as (
+  (select owner from tidegate.contacts where livemode = :livemode and owner <> '' order by owner limit 1)
+  union all
+  select (
+    select owner from tidegate.contacts
+    where livemode = :livemode and owner <> '' and owner > t.owner order by owner limit 1)
+  from these t where t.owner is not null)
+select owner from these where owner is not null order by 1""")
 
 _PACKAGES = text("select key, name from tidegate.packages order by name, key")

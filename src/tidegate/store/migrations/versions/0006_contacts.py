@@ -80,6 +80,7 @@ create table tidegate.contacts (
     foreign key(merged_into) references tidegate.contacts (key)
 );
 create index contacts_name on tidegate.contacts (lower(name));
+create index contacts_owner on tidegate.contacts (livemode, owner) where owner <> '';
 comment on column tidegate.contacts.key is 'internal, never changes';
 comment on column tidegate.contacts.livemode is 'contacts of live and of test data are apart, as at Stripe';
 comment on column tidegate.contacts.external_id is 'yours; older ones stand in contact_ids';
