@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from sqlalchemy import Connection, text
@@ -28,6 +28,8 @@ SORTS = {
 """Orders of the table: highest MRR first, by name, lowest health first, next renewal first, newest first."""
 ANY = "any"
 """For whatever reason somebody is at risk."""
+FURTHEST = 3650
+"""Days within which a renewal is looked for, at most."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +38,7 @@ class Wanted:
     `package`, `health` (a band), `owner`: those that are in it, hold it, are looked after by it. `version`: those that
     are given this one of the package; `mapping` (its number): those that it gives something. `feature`: those to
     whom something of it is granted. `risk`: those at risk for this reason, one of `rules.AT_RISK_BY`, or for ANY.
-    Empty: whichever.
+    `renews`: those of which something renews within so many days, as `outlook.renewing` has it. Empty: whichever.
     """
 
     livemode: bool
@@ -50,6 +52,7 @@ class Wanted:
     mapping: str = ""
     feature: str = ""
     risk: str = ""
+    renews: str = ""
 
 
 def page(db: Connection, wanted: Wanted, *, sort: str = "mrr", skip: int = 0, limit: int = 50) -> list[dict[str, Any]]:
@@ -65,11 +68,12 @@ def page_and_total(
     db: Connection, wanted: Wanted, *, sort: str, skip: int, limit: int
 ) -> tuple[list[dict[str, Any]], int]:
     """The same, and how many there are in all."""
-    values = _values(wanted) | {"skip": skip, "limit": limit}
+    source, values = _from(db, wanted)
+    values |= {"skip": skip, "limit": limit}
     # Of all, counting beside keeps what is not shown from being sorted; what is narrowed down is looked for once.
     narrowed = wanted != Wanted(wanted.livemode)
     counted = "count(*) over ()" if narrowed else "null::bigint"
-    found_in = f"{_from(wanted)} order by {_order(db, sort)} offset :skip limit :limit"
+    found_in = f"{source} order by {_order(db, sort)} offset :skip limit :limit"
     statement = text(_CHOSEN.format(total=counted) + found_in)
     chosen = db.execute(statement, values).all()
     select, own = _select(db)
@@ -83,8 +87,9 @@ def page_and_total(
 def every(db: Connection, wanted: Wanted, *, sort: str = "mrr") -> Iterator[dict[str, Any]]:
     """All rows of the table, as they come out of the database."""
     select, own = _select(db)
-    statement = text(f"{select} {_from(wanted)} order by {_order(db, sort)}")
-    rows = db.execution_options(yield_per=1_000).execute(statement, _values(wanted) | own).mappings()
+    source, values = _from(db, wanted)
+    statement = text(f"{select} {source} order by {_order(db, sort)}")
+    rows = db.execution_options(yield_per=1_000).execute(statement, values | own).mappings()
     return (dict(row) for row in rows)
 
 
@@ -98,7 +103,8 @@ def one(db: Connection, contact: int) -> dict[str, Any]:
 
 def total(db: Connection, wanted: Wanted) -> int:
     """How many rows there are."""
-    return db.scalar(text(f"select count(*) {_from(wanted)}"), _values(wanted)) or 0
+    source, values = _from(db, wanted)
+    return db.scalar(text(f"select count(*) {source}"), values) or 0
 
 
 def by_package(db: Connection, livemode: bool | None) -> dict[str, int]:
@@ -164,13 +170,17 @@ def _values(wanted: Wanted) -> dict[str, Any]:
     return values | {"livemode": wanted.livemode, "pattern": None, "folded": None} | patterns
 
 
-def _from(wanted: Wanted) -> str:
-    """Where the rows are. What few ask for is only looked for where it is asked for."""
-    parts = [sql for name, sql in _RARELY.items() if getattr(wanted, name)]
+def _from(db: Connection, wanted: Wanted) -> tuple[str, dict[str, Any]]:
+    """Where the rows are, and what that binds. What few ask for is only looked for where it is asked for."""
+    parts, into = [sql for name, sql in _RARELY.items() if getattr(wanted, name)], Compiled()
     if wanted.risk:
         parts.append(f"c.forgotten_at is null and {compiled(_risk(wanted.risk), 'r').sql}")
+    if wanted.renews:
+        at = own_worth.renews_at(db, into)
+        into.values["until"] = datetime.now(UTC) + timedelta(days=_days(wanted.renews))
+        parts.append(f"c.forgotten_at is null and {at} >= :as_of and {at} < :until")
     held = "" if wanted.version else f" and {_HELD}"
-    return f"{_FROM}{held}{''.join(f' and {one}' for one in parts)}"
+    return f"{_FROM}{held}{''.join(f' and {one}' for one in parts)}", _values(wanted) | into.values
 
 
 def _risk(name: str) -> Node:
@@ -179,6 +189,13 @@ def _risk(name: str) -> Node:
     if name not in {ANY, *reasons}:
         raise LifecycleInvalid(problem=f"Nobody is at risk for {name[:40]!r}, but for {', '.join(reasons)}.")
     return AnyOf(tuple(reasons.values())) if name == ANY else reasons[name]
+
+
+def _days(said: str) -> int:
+    """Within how many days something renews. Raises LifecycleInvalid."""
+    if not said.isdecimal() or not 1 <= int(said[:9]) <= FURTHEST:
+        raise LifecycleInvalid(problem=f"`renews` is a number of days from 1 to {FURTHEST:,}, not {said[:40]!r}.")
+    return int(said)
 
 
 def _number(said: str) -> int | None:
