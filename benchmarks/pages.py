@@ -115,6 +115,7 @@ OTHERS = (
     "/destinations/hooks/edit",
     "/destinations/hooks/deliveries",
     "/destinations/hooks/deliveries?state=dead",
+    "/destinations/hooks/deliveries?state=delivered",
     "/mirror/find?id=cus_42",
     "/mirror/bench/customers",
     "/mirror/bench/customers?state=deleted",
