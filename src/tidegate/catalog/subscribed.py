@@ -75,8 +75,16 @@ where m.connection = :connection and m.price = :id and m.mapping = :mapping and 
   and {STILL.format("m")}
 order by m.subscription limit cast(:limit as bigint)"""
 
+# Within a case it is asked of the rows that are shown; as joins PostgreSQL takes them to leave one row, and sorts all.
+# What is mapped or ignored by now is found so before any row is read.
+_WAITS = f"""and case when {UNMAPPED} then true else false end
+  and not exists (
+    select from tidegate.mappings m where m.connection = :connection and m.removed_at is null and (
+      m.price = :id or m.product = (select product from stripe.prices where connection = :connection and id = :id)))
+  and not exists (select from tidegate.ignored_prices g where g.connection = :connection and g.price = :id)"""
+
 _OF = {
-    "waiting": text(_WITH.format(column="price", only=f"and {UNMAPPED}")),
+    "waiting": text(_WITH.format(column="price", only=_WAITS)),
     "price": text(_WITH.format(column="price", only="")),
     "product": text(_WITH.format(column="product", only="")),
     "kept": text(_KEPT),
