@@ -5,16 +5,19 @@ import io
 import re
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from httpx import Client
 from sqlalchemy import text
-from tests.support.builders import customer, item, subscription
+from tests.support.builders import customer, item, price, subscription
 from tests.support.numbers import assert_counted, assert_exported
 from tests.support.pages import ADA, BOB, bob_buys, done, hidden, opened_shop, refused, site_of
 from tests.support.shop import Shop, opened
 
-from tidegate.catalog import packages
+from tidegate.catalog import packages, subscribed
+from tidegate.catalog.subscribed import After, Of
+from tidegate.web.catalog import subscribed_page
 from tidegate.workflows.lifecycle import lifecycle
 
 pytestmark = pytest.mark.further
@@ -59,7 +62,9 @@ def test_a_version_is_published_after_it_was_seen_who_gains_and_loses(client: Cl
     assert "gives the same already" in again.text
 
 
-def test_numbers_of_the_catalog_lead_to_whom_they_count(client: Client, shop: Shop) -> None:
+def test_numbers_of_the_catalog_lead_to_whom_they_count(
+    client: Client, shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
     bob_buys(shop)  # to whom nothing is given
     lifecycle.keep(shop.engine)
     assert assert_counted(client, client.get("/packages").text, "/contacts?package=") == {"/contacts?package=pro": 1}
@@ -67,11 +72,49 @@ def test_numbers_of_the_catalog_lead_to_whom_they_count(client: Client, shop: Sh
     features = assert_counted(client, client.get("/features").text, "/contacts?feature=")
     assert {link.partition("=")[2] for link in features} >= {"seats", "sso"}
     assert_counted(client, client.get("/mappings").text, "/contacts?connection=")
+    assert_subscriptions_lead(client, shop, monkeypatch)
     assert client.get("/contacts?mapping=999999").status_code == 404
     assert client.get("/contacts?package=pro&version=soon").text.count("Nobody is like that") == 1
     led = client.get("/contacts?feature=seats").text
     assert "to whom something is granted now of the feature seats" in led
     assert '<input type="hidden" name="feature" value="seats">' in led, "searching keeps it"
+
+
+def assert_subscriptions_lead(client: Client, shop: Shop, patched: pytest.MonkeyPatch) -> None:
+    """Numbers of subscriptions lead to these, one a row: of what waits, of suggestions, of what is kept."""
+    here = "/mappings/subscriptions?connection=acme&of="
+    of = price("price_9", unit_amount=9_900, product="prod_9")
+    twice = [item("si_2", "sub_2", price=of), item("si_2b", "sub_2", price=of)]  # of one subscription
+    shop.has(
+        customer("cus_9", email="eve@example.com", name="Eve"),
+        subscription("sub_2", twice, customer="cus_2"),
+        subscription("sub_9", [item("si_9", "sub_9", price=of)], customer="cus_9"),
+        at=150,
+    )
+    shop.refresh()
+    patched.setattr(subscribed_page, "ROWS", 1)
+    assert assert_counted(client, client.get("/mappings").text, here) == {f"{here}waiting%3Aprice_9": 2}
+    assert_counted(client, client.get("/mappings/map?price=price_9").text, here)
+    found = assert_counted(client, client.get("/mappings/suggestions").text, here)
+    assert found == {f"{here}suggestion%3Apackage%3Ascale": 2}
+    for link in found:
+        assert_exported(client, link)
+        assert "Eve" in client.get(link).text
+    wanted = [Of("price", "price_9"), Of("product", "prod_1"), Of("product", "prod_9")]
+    with shop.engine.connect() as db:
+        whole, paged, after = subscribed.subscriptions(db, "acme", wanted), list[dict[str, Any]](), After()
+        while page := subscribed.subscriptions(db, "acme", wanted, after, 1):
+            paged, after = paged + page, After(page[0]["place"], page[0]["subscription"])
+    assert [one["of"] for one in whole] == ["price_9", "price_9", "prod_1", "prod_9", "prod_9"]
+    assert paged == whole
+    for wrong in ("none", "waiting", "price:", "kept:price_1", "kept:x:price_1"):
+        assert client.get(f"{here}{wrong}").status_code == 422, wrong
+    assert client.get(f"{here}suggestion:package:none").status_code == 404
+    done(client, "/mappings/ignore", price="price_9")
+    assert "None any more" in client.get(f"{here}waiting:price_9").text
+    done(client, "/mappings/map", price="price_1", target="feature:sso", holders="keep")
+    kept = assert_counted(client, client.get("/mappings").text, here)
+    assert [link.partition("kept%3A")[2].partition("%3A")[2] for link in kept] == ["price_1"]
 
 
 def test_lists_of_the_catalog_are_exported(client: Client, shop: Shop) -> None:
@@ -164,7 +207,7 @@ def test_what_waits_is_mapped_and_granted(client: Client, shop: Shop) -> None:
     for said in ("1 price waits", "Scale", "99.00 USD a month", "price_9"):
         assert said in page
     form = client.get("/mappings/map?price=price_9&product=prod_9").text
-    assert "1 subscription waits" in form
+    assert "1</a> subscription waits" in form
     refused(client.post("/mappings/map", data={"price": "price_9"}), "target", "Choose")
     wrong = client.post("/mappings/map", data={"price": "price_9", "target": "feature:seats", "limit": "a lot"})
     refused(wrong, "limit", "whole number")

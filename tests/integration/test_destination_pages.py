@@ -10,7 +10,7 @@ from tests.support.importing import connected
 from tests.support.numbers import assert_counted, assert_exported
 from tests.support.visiting import sign_in, visited
 
-from tidegate.delivery import outbox
+from tidegate.delivery import backlog, outbox
 from tidegate.delivery.outbox import Told
 from tidegate.sandbox import Sandbox
 from tidegate.web.delivery import destination_form, destinations_page
@@ -123,6 +123,7 @@ update tidegate.deliveries set state = 'dead', status = 400, error = 'It said <n
     assert "It said &lt;no&gt;." in admin.get("/destinations/hook/deliveries?state=dead").text
     assert_exported(admin, "/destinations")
     assert_exported(admin, "/destinations/hook/deliveries?state=dead")
+    assert_delivered_lead(admin, hub, monkeypatch)
     one = re.findall(r'name="delivery" value="(\d+)"', page)[0]
     assert "1 sent again" in admin.post("/destinations/hook/replay", data={"delivery": one}).text
     for no_such in (one, "all of them", "9" * 30):
@@ -136,6 +137,33 @@ update tidegate.deliveries set state = 'dead', status = 400, error = 'It said <n
     assert admin.post("/destinations/hook/backfill", data={"since": "soon"}).text.count('id="since-wrong"') == 1
     assert "due now" in admin.post("/destinations/hook/backfill", data={"since": "2020-01-01", "do": "send"}).text
     assert admin.post("/destinations/nothing/test").status_code == 404
+
+
+def assert_delivered_lead(admin: Client, hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What was taken leads to it as long as each of it is there, else as much as there is does."""
+    with hub.engine.begin() as db:
+        outbox.tell(db, [Told("sync.finished", {"sync": f"t{n}"}, connection="acme") for n in range(3)])
+        db.execute(
+            text("""
+update tidegate.deliveries set state = 'delivered', status = 200, done_at = clock_timestamp()
+where id in (select id from tidegate.deliveries order by id desc limit 3)""")
+        )
+    link, pages = "/destinations/hook/deliveries?state=delivered", ("/destinations", "/destinations/hook")
+    for taken, number, title in ((3, 3, False), (5, 3, True)):
+        with hub.engine.begin() as db:
+            db.execute(text("update tidegate.destinations set delivered = :n"), {"n": taken})
+        for path in pages:
+            page = admin.get(path).text
+            assert assert_counted(admin, page, link) == {link: number}
+            assert ("One by one it is told since" in page) is title
+    assert_exported(admin, link)
+    monkeypatch.setattr(backlog, "LATE", 2)
+    assert assert_counted(admin, admin.get("/destinations").text, link) == {link: 2}
+    with hub.engine.begin() as db:
+        db.execute(text("delete from tidegate.deliveries where state = 'delivered'"))
+    for path in pages:
+        page = admin.get(path).text
+        assert ("how contacts are not at all" in page, link in page) == (True, False)
 
 
 def test_properties_are_kept_back_with_a_reason(admin: Client) -> None:

@@ -22,6 +22,7 @@ from tidegate.sandbox import Sandbox
 from tidegate.web.outbound import runs
 from tidegate.wiring import Hub
 from tidegate.workflows.outbound import revert_task, sync_asking, sync_plan, sync_task
+from tidegate.workflows.outbound.sync_plan import Part
 
 pytestmark = pytest.mark.further
 
@@ -164,6 +165,12 @@ def test_a_first_run_goes_from_its_plan(admin: Client, hub: Hub, shop: Warehouse
     number = re.findall(r'name="plan" value="(\d+)"', plan)[0]
     every = admin.post("/syncs/customers/plan.jsonl")
     assert len([json.loads(line) for line in every.text.splitlines()]) == 3
+    assert decided(admin, plan) == {"create": 3}
+    shop.write("update accounts set tier = repeat('x', 600) where id = 3")
+    assert decided(admin, admin.post("/syncs/customers/plan").text) == {"create": 2, "invalid": 1}
+    assert decided(admin, admin.post("/syncs/customers/plan", data={"only": "1"}).text) == {"create": 1}
+    assert admin.post("/syncs/customers/plan.jsonl", data={"kind": "made"}).status_code == 422
+    shop.write("update accounts set tier = null where id = 3")
     assert admin.post("/syncs/customers/run", data={"limit": "0"}).status_code == 422
     asked = admin.post("/syncs/customers/run", data={"plan": number})
     assert asked.headers["location"] == "/syncs/customers?asked=1", "no worker is there"
@@ -171,9 +178,23 @@ def test_a_first_run_goes_from_its_plan(admin: Client, hub: Hub, shop: Warehouse
     done = work(hub)
     assert done["state"] == "done"
     page = admin.get("/syncs").text
-    assert "3 create" in page
+    assert "3</a> create" in page
     assert f"/syncs/customers/runs/{done['run']}" in page
     assert "Try all again" not in admin.get("/syncs/customers").text
+
+
+def decided(admin: Client, plan: str) -> dict[str, int]:
+    """The numbers of a plan's decisions by kind, each of which leads to as many."""
+    found: dict[str, int] = {}
+    for form in re.findall(r'<form[^>]*action="/syncs/customers/plan.jsonl".*?</form>', plan, re.S):
+        sent = dict(re.findall(r'name="(\w+)" value="(\w+)"', form))
+        if "kind" in sent:
+            [said] = re.findall(r">(\d+)</button>", form)
+            lines = admin.post("/syncs/customers/plan.jsonl", data=sent).text.splitlines()
+            assert {json.loads(line)["kind"] for line in lines} == {sent["kind"]}
+            assert len(lines) == int(said)
+            found[sent["kind"]] = int(said)
+    return found
 
 
 @pytest.mark.further
@@ -212,8 +233,27 @@ def test_a_run_is_looked_into(admin: Client, hub: Hub, shop: Warehouse, monkeypa
     assert "These are the last 1 requests of the run" in way
 
 
-def test_numbers_of_syncs_lead_to_rows_and_requests(admin: Client, hub: Hub, shop: Warehouse) -> None:
-    ran(shop)
+def test_numbers_of_syncs_lead_to_rows_and_requests(
+    admin: Client, hub: Hub, shop: Warehouse, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = f"/syncs/customers/runs/{ran(shop)}"
+    created = {f"{first}?status=done&operation=create#requests": 2}
+    assert assert_counted(admin, admin.get(first).text, f"{first}?status=", within="requests") == created
+    [[gone]] = shop.rows("select object_id from tidegate.sync_rows where key = '2'")
+    with hub.stripe_writing(shop.account) as api:
+        api.delete(f"/v1/customers/{gone}", idempotency_key="gone")
+    shop.write("update accounts set company = 'Another' where id in (1, 2)")
+    shop.write("update accounts set email = 'eve@new.example' where id = 3")
+    run = f"/syncs/customers/runs/{shop.run(despite_stops=True)['run']}"
+    for page in ("/syncs", "/syncs/customers", run):
+        sent = assert_counted(admin, admin.get(page).text, f"{run}?status=", within="requests")
+        done = {f"{run}?status=done&operation={operation}#requests": 1 for operation in ("create", "update")}
+        assert sent == done | {f"{run}?status=failed#requests": 1}
+    assert "only update" in admin.get(f"{run}?status=done&operation=update").text
+    assert len(admin.get(f"{run}/requests.csv?operation=update").text.splitlines()) == 3
+    assert admin.get(f"{run}?operation=delete").text.count('id="request-') == 0
+    shop.write("update accounts set email = 'no address' where id = 3")
+    shop.run(despite_stops=True)
     for page in ("/syncs", "/syncs/customers"):
         assert_counted(admin, admin.get(page).text, "/syncs/customers?state=", within="unsent")
     assert_counted(admin, admin.get("/sources").text, "/models?source=")
@@ -221,6 +261,30 @@ def test_numbers_of_syncs_lead_to_rows_and_requests(admin: Client, hub: Hub, sho
         assert_exported(admin, page)
     assert_exported(admin, "/syncs/customers", "/syncs/customers/runs.csv", within="runs")
     assert_exported(admin, "/syncs/customers", "/syncs/customers/unsent.csv", within="unsent")
+    assert_decisions_lead(admin, shop, monkeypatch)
+
+
+def assert_decisions_lead(admin: Client, shop: Warehouse, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Numbers of what a run decided lead to the rows that stand so, for as long as it is what was said of them last."""
+    monkeypatch.setattr(runs, "ROWS", 1)
+    shop.write("update accounts set tier = repeat('x', 600) where id in (1, 2)")
+    run, invalid = f"/syncs/customers/runs/{shop.run(despite_stops=True)['run']}", "?rows=invalid#unsent"
+    page = admin.get(run).text
+    assert assert_counted(admin, page, f"{run}?rows=", within="unsent") == {f"{run}{invalid}": 3}
+    assert "Try what failed again" in page
+    shop.write("update accounts set tier = 'pro' where id = 1")
+    shop.run(part=Part(("1",)), despite_stops=True)
+    page = admin.get(run).text
+    assert "of them still" in page
+    assert assert_counted(admin, page, f"{run}?rows=", within="unsent") == {f"{run}{invalid}": 2}
+    shop.write("update accounts set tier = 'pro', email = 'eve@new.example' where id in (2, 3)")
+    last = shop.run(despite_stops=True)["run"]
+    assert "?rows=" not in admin.get(run).text
+    with shop.hub.engine.begin() as db:
+        db.execute(text("update tidegate.runs set started_at = now() - interval '31 days'"))
+    for path in ("/syncs", "/syncs/customers", f"/syncs/customers/runs/{last}"):
+        page = admin.get(path).text
+        assert ("#requests" in page, "kept for a while only" in page) == (False, True), path
 
 
 def test_a_run_is_taken_back_after_a_look(admin: Client, hub: Hub, shop: Warehouse) -> None:

@@ -9,6 +9,7 @@ import pytest
 from httpx import Client
 from sqlalchemy import text
 from tests.support.importing import connected, imported
+from tests.support.numbers import assert_counted, assert_exported
 from tests.support.placed import People
 from tests.support.visiting import visited
 
@@ -23,6 +24,8 @@ from tidegate.workflows import refresh
 from tidegate.workflows.lifecycle import lifecycle_settings
 
 pytestmark = pytest.mark.further
+
+RENEWING = "/contacts?sort=renewal&renews=30"
 
 
 @pytest.fixture
@@ -101,9 +104,13 @@ def test_alerts_renewals_and_who_is_at_risk(hub: Hub, client: Client, make_sandb
     people.pass_()
     with visited(hub) as fresh:  # figures are kept for some seconds
         page = fresh.get("/").text
+        assert assert_counted(fresh, page, "/contacts?sort=renewal&renews=") == {RENEWING: 2}
+        assert_exported(fresh, RENEWING, "/contacts.csv")
+        for wrong in ("0", "soon", "99999999999"):
+            assert fresh.get(f"/contacts?renews={wrong}").status_code == 422
     assert 'href="/alerts?state=open&amp;rule=payment_failed">Payment failed 1<' in page
     assert 'href="/contacts/account:acme"' in page
-    assert "2 contacts, 24.69 USD a month" in page, "of one only one subscription ends"
+    assert "2</a> contacts, 24.69 USD a month" in page, "of one only one subscription ends"
     assert "later" not in page
     assert re.search(r'href="/contacts\?segment=at_risk">\d+ contact', page)
 
@@ -131,10 +138,11 @@ def test_what_properties_say_renews_as_well(hub: Hub, client: Client, make_sandb
     assert rows["byhand"]["mrr"] == {"usd": 150_050_000_000}
     with visited(hub) as fresh:
         page = fresh.get("/").text
+        assert assert_counted(fresh, page, "/contacts?sort=renewal&renews=") == {RENEWING: 2}
     with hub.engine.begin() as db:
         db.execute(text("update tidegate.ledgers set base_currency = ''"))
         db.execute(text("delete from tidegate.lifecycle_settings"))
-    assert "2 contacts, 1,510.50 USD a month" in page
+    assert "2</a> contacts, 1,510.50 USD a month" in page
 
 
 def test_whether_it_works_leads_to_where_it_is_told(

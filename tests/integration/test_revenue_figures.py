@@ -4,7 +4,7 @@ import csv
 import io
 import re
 from collections.abc import Callable, Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from html import unescape
 
 import pytest
@@ -212,13 +212,43 @@ def data_quality(hub: Hub, ledger: str) -> list[tuple[str, str]]:
     return [(one["check"], one["id"]) for one in told["objects"]]
 
 
+@pytest.fixture
+def renewing_twice(hub: Hub, ledger: str) -> Iterator[None]:
+    """Of one contact two subscriptions, of two customers, renew in the same month, in the same currency."""
+    with hub.engine.begin() as db:
+        first, second = db.execute(
+            text("""
+select s.customer, min(s.id) as id, k.contact from stripe.subscriptions s join tidegate.links k using (customer)
+where s.status = 'active' and s.currency = 'usd' and s.cancel_at is null and not s.cancel_at_period_end
+group by 1, 3 order by 1 limit 2""")
+        ).all()
+        billed = dict(db.execute(_BILLED).all())  # pyright: ignore[reportArgumentType, reportUnknownArgumentType]
+        later = {one.id: datetime.now(UTC) + timedelta(days=100) for one in (first, second)}
+        db.execute(_BILL, [{"subscription": key, "at": at} for key, at in later.items()])
+        db.execute(_GIVE, {"customer": second.customer, "to": first.contact})
+    yield
+    with hub.engine.begin() as db:
+        db.execute(_BILL, [{"subscription": key, "at": billed[key]} for key in later])
+        db.execute(_GIVE, {"customer": second.customer, "to": second.contact})
+
+
+_BILLED = text("select subscription, max(billed_until) from stripe.subscription_items group by 1")
+_BILL = text("update stripe.subscription_items set billed_until = :at where subscription = :subscription")
+_GIVE = text("update tidegate.links set contact = :to where customer = :customer")
+
+
+@pytest.mark.usefixtures("renewing_twice")
 def test_months_of_the_calendar_lead_to_their_renewals(client: Client, ledger: str) -> None:
     page = client.get("/calendar").text
     found = assert_counted(client, page, "/revenue/renewals?")
     assert {"owner=" in link for link in found} == {True, False}
-    link, number = next(iter(found.items()))
-    rows = [*csv.DictReader(io.StringIO(client.get(link.replace("renewals?", "renewals.csv?")).text))]
-    assert len(rows) == number
+    contacts = {link: number for link, number in found.items() if "each=contact" in link}
+    assert any(found[link.replace("&each=contact", "")] > number for link, number in contacts.items()), "renews twice"
+    for link in (next(iter(found)), *contacts):
+        rows = [*csv.DictReader(io.StringIO(client.get(link.replace("renewals?", "renewals.csv?")).text))]
+        assert len(rows) == found[link]
+        assert "each=" not in link or len({one["contact"] for one in rows}) == len(rows)
+    assert client.get("/revenue/renewals?days=365&each=month").status_code == 422
     assert client.get("/revenue/renewals?days=365&month=soon").status_code == 422
 
 

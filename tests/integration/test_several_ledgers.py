@@ -1,14 +1,18 @@
 """Accounts whose objects have the same ids, one with days of its own, one of live mode: no figure mixes them."""
 
+import re
 from collections import Counter
 from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
+from urllib.parse import parse_qsl
 from zoneinfo import ZoneInfo
 
 import pytest
 from sqlalchemy import text
 from tests.support.importing import connected, imported
+from tests.support.numbers import assert_counted
+from tests.support.visiting import visited
 
 from tidegate.contacts import policy
 from tidegate.lifecycle import digest_contents, outlook
@@ -84,6 +88,7 @@ cross join lateral jsonb_each_text(f.mrr) m group by 1""",
             currency: whole(times * amount) for currency, amount in _exact(rows).items()
         }
     _explained(hub, rows)
+    _trials_lead(hub)
     _digests(hub, rows)
 
 
@@ -114,6 +119,27 @@ def _explained(hub: Hub, rows: Callable[..., list[tuple[Any, ...]]]) -> None:
         told = [explain_mrr(db, hub.account(name), customer, datetime.now(UTC))["mrr"] for name in ZONES]
     assert told[0] == told[1] == told[2]
     assert sum(one["mrr"] for one in told[0]) > 0
+
+
+def _trials_lead(hub: Hub) -> None:
+    """The trials of stages in figures lead to those of each account, which sum to those of all."""
+    with visited(hub) as client:
+        found: dict[str, dict[str, int]] = {}
+        for asked in ("live", "one"):
+            page = client.get(f"/stages/report?connection={asked}&from=2020-01-01").text
+            for link, number in assert_counted(client, page, "/revenue/trials/begun?").items():
+                named = dict(parse_qsl(link.partition("?")[2]))
+                month = found.setdefault(f"{asked} {named['connection']}", {})
+                month[f"{named['month']} {named['outcome']}"] = number
+        assert found.keys() == {"live live", "one one", "one two"}
+        assert found["live live"] == found["one one"]
+        told = client.get("/stages/report?connection=one&from=2020-01-01").text
+    began = {name.partition(" ")[0] for name in found["one one"] if name.endswith(" trials")}
+    both = began & {name.partition(" ")[0] for name in found["one two"] if name.endswith(" trials")}
+    assert both
+    for month in both:
+        sum_ = found["one one"][f"{month} trials"] + found["one two"][f"{month} trials"]
+        assert re.search(rf">{month}</th><td class=\"number\">{sum_}<", told), month
 
 
 def _digests(hub: Hub, rows: Callable[..., list[tuple[Any, ...]]]) -> None:

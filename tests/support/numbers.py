@@ -30,7 +30,7 @@ def rows(client: Client, link: str, within: str = "") -> int:
         assert answer.status_code == 200, (link, answer.status_code)
         main = answer.text.partition("<main")[2]
         part = main.partition(f'aria-labelledby="{within}"')[2].partition("</section>")[0] if within else main
-        body = part.partition("<tbody>")[2].partition("</tbody>")[0]
+        body = part.partition("<tbody")[2].partition("</tbody>")[0]
         count += len(_ROW.findall(body))
         following = _NEXT.search(part)
         if following is None:

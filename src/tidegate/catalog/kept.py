@@ -25,8 +25,8 @@ def let_go(db: Connection, connection: str, price: str | None, product: str | No
 
 def every(db: Connection, connection: str | None = None) -> list[dict[str, Any]]:
     """What is kept, by price: `price`, `product`, `product_name`, the `package` or `feature` with its `terms` that it
-    gives, `subscriptions` that keep it and have the price now, and `since` when the first of them does. What none of
-    them has now is left out.
+    gives, and by which `mapping` (its number), `subscriptions` that keep it and have the price now, and `since` when
+    the first of them does. What none of them has now is left out.
     """
     return [dict(row) for row in db.execute(_EVERY, {"connection": connection}).mappings()]
 
@@ -53,28 +53,30 @@ where i.connection = :connection and i.deleted_at is null and s.status <> 'incom
 order by i.subscription, i.price, i.id
 on conflict do nothing""")
 
-_STILL = """
+STILL = """
 exists (
   select from stripe.subscription_items i
   join stripe.subscriptions s on s.connection = i.connection and s.id = i.subscription and s.deleted_at is null
-  where i.connection = k.connection and i.subscription = k.subscription and i.price = k.price
+  where i.connection = {0}.connection and i.subscription = {0}.subscription and i.price = {0}.price
     and i.deleted_at is null)"""
+"""SQL: whether the subscription of what is kept, of this name, has the price now."""
 
 _COUNT = text(f"""
 select count(*) from tidegate.kept_mappings k
-where connection = :connection and (price = cast(:price as text) or ({_OF_PRODUCT.format("k")})) and {_STILL}""")
+where connection = :connection and (price = cast(:price as text) or ({_OF_PRODUCT.format("k")}))
+  and {STILL.format("k")}""")
 
 _LET_GO = text(f"""
 delete from tidegate.kept_mappings k
 where connection = :connection and (price = cast(:price as text) or ({_OF_PRODUCT.format("k")}))""")
 
 _EVERY = text(f"""
-select k.connection, k.price, p.product, d.name as product_name, m.package, m.feature, m.terms,
+select k.connection, k.price, p.product, d.name as product_name, m.id as mapping, m.package, m.feature, m.terms,
   count(*) as subscriptions, min(k.kept_at) as since
 from tidegate.kept_mappings k
 join tidegate.mappings m on m.id = k.mapping
 left join stripe.prices p on p.connection = k.connection and p.id = k.price
 left join stripe.products d on d.connection = k.connection and d.id = p.product
-where (cast(:connection as text) is null or k.connection = :connection) and {_STILL}
+where (cast(:connection as text) is null or k.connection = :connection) and {STILL.format("k")}
 group by k.connection, k.price, p.product, d.name, m.package, m.feature, m.terms, m.id
 order by k.connection, k.price, m.id""")

@@ -253,11 +253,7 @@ order by 1""")
 
 LIVE = "('trialing', 'active', 'past_due', 'unpaid', 'paused')"
 
-_WAITING = f"""
-from stripe.subscriptions s
-join stripe.subscription_items i on i.connection = s.connection and i.subscription = s.id and i.deleted_at is null
-where s.connection = :connection and s.deleted_at is null and s.status in {LIVE} and i.price is not null
-  and not exists (
+UNMAPPED = """not exists (
     select from tidegate.mappings m where m.connection = i.connection and m.removed_at is null
       and (m.price = i.price or m.product = i.product))
   and not exists (
@@ -265,6 +261,13 @@ where s.connection = :connection and s.deleted_at is null and s.status in {LIVE}
     where k.connection = i.connection and k.subscription = i.subscription and k.price = i.price)
   and not exists (
     select from tidegate.ignored_prices g where g.connection = i.connection and g.price = i.price)"""
+"""SQL: whether nothing says what the price of an item `i` means, or that it means nothing."""
+
+_WAITING = f"""
+from stripe.subscriptions s
+join stripe.subscription_items i on i.connection = s.connection and i.subscription = s.id and i.deleted_at is null
+where s.connection = :connection and s.deleted_at is null and s.status in {LIVE} and i.price is not null
+  and {UNMAPPED}"""
 
 _CURRENCY = "coalesce(s.currency, i.currency)"
 

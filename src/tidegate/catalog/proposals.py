@@ -84,9 +84,10 @@ class Suggestion:
 
 @dataclass(frozen=True, slots=True)
 class Left:
-    """What is subscribed to and not judged: a person has to say what it is."""
+    """What is subscribed to and not judged, a product or one price `of` it: a person has to say what it is."""
 
     id: str
     name: str
     why: str
     subscriptions: int
+    of: Literal["product", "price"] = "product"

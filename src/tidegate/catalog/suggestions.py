@@ -171,7 +171,7 @@ def _plans(product: ProductSeen, prices: Sequence[PriceSeen]) -> list[Suggestion
         found.append(Suggestion("package", name, why, rows, (), package, **covered))
     rest = [one for one in prices if one.subscriptions and not (one.nickname or one.lookup_key)]
     why = f"{product.name} has plans side by side, and this price has no name"
-    return found + [Left(one.id, product.name, why, one.subscriptions) for one in rest]
+    return found + [Left(one.id, product.name, why, one.subscriptions, "price") for one in rest]
 
 
 def _slot(price: PriceSeen) -> tuple[str, str, int]:

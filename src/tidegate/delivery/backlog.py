@@ -35,11 +35,18 @@ def waiting(
     return [dict(row) for row in db.execute(_WAITING, values).mappings()]
 
 
-def delivered(db: Connection, destination: str, limit: int = 20) -> list[dict[str, Any]]:
+def late(db: Connection) -> dict[str, dict[str, Any]]:
+    """By destination {destination, delivered, since}: how much `delivered` tells of, and when the oldest was taken."""
+    return {row["destination"]: dict(row) for row in db.execute(_OF_LATE, {"late": LATE}).mappings()}
+
+
+def delivered(
+    db: Connection, destination: str, *, before: int | None = None, limit: int | None = 20
+) -> list[dict[str, Any]]:
     """What was taken of late, newest first: as `dead`. Only the newest `LATE` deliveries of all are looked at, and how
-    a contact is, once it was taken, is none any more.
+    a contact is, once it was taken, is none any more. `before`: the delivery that ended the page before.
     """
-    values = {"destination": destination, "limit": limit, "late": LATE}
+    values = {"destination": destination, "before": before, "limit": limit, "late": LATE}
     return [dict(row) for row in db.execute(_DELIVERED, values).mappings()]
 
 
@@ -64,7 +71,12 @@ order by d.id limit cast(:limit as bigint)""")
 _FAILING = text(f"""{_LOOKED_AT}
 where d.destination = :destination and d.state = 'waiting' and d.attempts > 0 order by d.id limit :limit""")
 
+_TAKEN = "d.state = 'delivered' and d.id > (select coalesce(max(id), 0) - :late from tidegate.deliveries)"
+
+_OF_LATE = text(f"""
+select d.destination, count(*) as delivered, min(d.done_at) as since from tidegate.deliveries d
+where {_TAKEN} group by 1""")
+
 _DELIVERED = text(f"""{_LOOKED_AT}
-where d.destination = :destination and d.state = 'delivered'
-  and d.id > (select coalesce(max(id), 0) - :late from tidegate.deliveries)
-order by d.id desc limit :limit""")
+where d.destination = :destination and {_TAKEN} and (cast(:before as bigint) is null or d.id < :before)
+order by d.id desc limit cast(:limit as bigint)""")

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from sqlalchemy import Connection, text
@@ -29,6 +29,8 @@ SORTS: Mapping[str, Sequence[tuple[str, str]]] = {
 """Orders of the table: highest MRR first, by name, lowest health first, next renewal first, newest first."""
 ANY = "any"
 """For whatever reason somebody is at risk."""
+FURTHEST = 3650
+"""Days within which a renewal is looked for, at most."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +39,7 @@ class Wanted:
     `package`, `health` (a band), `owner`: those that are in it, hold it, are looked after by it. `version`: those that
     are given this one of the package; `mapping` (its number): those that it gives something. `feature`: those to
     whom something of it is granted. `risk`: those at risk for this reason, one of `rules.AT_RISK_BY`, or for ANY.
-    Empty: whichever.
+    `renews`: those of which something renews within so many days, as `outlook.renewing` has it. Empty: whichever.
     """
 
     livemode: bool
@@ -51,6 +53,7 @@ class Wanted:
     mapping: str = ""
     feature: str = ""
     risk: str = ""
+    renews: str = ""
 
 
 def page(db: Connection, wanted: Wanted, *, sort: str = "mrr", skip: int = 0, limit: int = 50) -> list[dict[str, Any]]:
@@ -67,15 +70,16 @@ def page_and_total(
 ) -> tuple[list[dict[str, Any]], int]:
     """The same, and how many there are in all."""
     order = _order(db, sort)
+    found_in, values = _from(db, wanted)
     source.roomy(db)
     # What is narrowed down is looked for once, by several processes, and then sorted; all are counted by themselves.
     statement = _CHOSEN.format(
         how="not" if wanted == Wanted(wanted.livemode) else "",
         keys=", ".join(f"{what} as by_{n}" for n, (what, _) in enumerate(order)),
-        found_in=_from(wanted),
+        found_in=found_in,
         order=", ".join(f"by_{n} {way}" for n, (_, way) in enumerate(order)),
     )
-    chosen = db.execute(text(statement), _values(wanted) | {"skip": skip, "limit": limit}).all()
+    chosen = db.execute(text(statement), values | {"skip": skip, "limit": limit}).all()
     select, own = _select(db)
     these = text(f"{select} {_JOINED} where c.key = any(cast(:contacts as bigint[]))")
     found = db.execute(these, own | {"contacts": [one.key for one in chosen]})
@@ -87,9 +91,10 @@ def page_and_total(
 def every(db: Connection, wanted: Wanted, *, sort: str = "mrr") -> Iterator[dict[str, Any]]:
     """All rows of the table, as they come out of the database."""
     select, own = _select(db)
+    found_in, values = _from(db, wanted)
     order = ", ".join(f"{what} {way}" for what, way in _order(db, sort))
-    statement = text(f"{select} {_from(wanted)} order by {order}")
-    rows = db.execute(statement, _values(wanted) | own, execution_options={"yield_per": 1_000}).mappings()
+    statement = text(f"{select} {found_in} order by {order}")
+    rows = db.execute(statement, values | own, execution_options={"yield_per": 1_000}).mappings()
     return (dict(row) for row in rows)
 
 
@@ -103,7 +108,8 @@ def one(db: Connection, contact: int) -> dict[str, Any]:
 
 def total(db: Connection, wanted: Wanted) -> int:
     """How many rows there are."""
-    return db.scalar(text(f"select count(*) {_from(wanted)}"), _values(wanted)) or 0
+    found_in, values = _from(db, wanted)
+    return db.scalar(text(f"select count(*) {found_in}"), values) or 0
 
 
 def by_package(db: Connection, livemode: bool | None) -> dict[str, int]:
@@ -167,14 +173,20 @@ def _values(wanted: Wanted) -> dict[str, Any]:
     return found | (compiled(_risk(wanted.risk), "r").values if wanted.risk else {})
 
 
-def _from(wanted: Wanted) -> str:
-    """Where the rows are. What is not asked for is not in it: it would be looked at for every row."""
-    parts = [sql for name, sql in _NARROWED.items() if getattr(wanted, name).strip()]
+def _from(db: Connection, wanted: Wanted) -> tuple[str, dict[str, Any]]:
+    """Where the rows are, and what that binds. What is not asked for is not in it: it would be looked at for every
+    row.
+    """
+    parts, into = [sql for name, sql in _NARROWED.items() if getattr(wanted, name).strip()], Compiled()
     if wanted.package and not wanted.version:
         parts.append(":package = any(l.packages)")
     if wanted.risk:
         parts.append(f"c.forgotten_at is null and {compiled(_risk(wanted.risk), 'r').sql}")
-    return f"{_FROM}{''.join(f' and {one}' for one in parts)}"
+    if wanted.renews:
+        at = own_worth.renews_at(db, into)
+        into.values["until"] = datetime.now(UTC) + timedelta(days=_days(wanted.renews))
+        parts.append(f"c.forgotten_at is null and {at} >= :as_of and {at} < :until")
+    return f"{_FROM}{''.join(f' and {one}' for one in parts)}", _values(wanted) | into.values
 
 
 def _risk(name: str) -> Node:
@@ -183,6 +195,13 @@ def _risk(name: str) -> Node:
     if name not in {ANY, *reasons}:
         raise LifecycleInvalid(problem=f"Nobody is at risk for {name[:40]!r}, but for {', '.join(reasons)}.")
     return AnyOf(tuple(reasons.values())) if name == ANY else reasons[name]
+
+
+def _days(said: str) -> int:
+    """Within how many days something renews. Raises LifecycleInvalid."""
+    if not said.isdecimal() or len(said) > 9 or not 1 <= int(said) <= FURTHEST:
+        raise LifecycleInvalid(problem=f"`renews` is a number of days from 1 to {FURTHEST:,}, not {said[:40]!r}.")
+    return int(said)
 
 
 def _number(said: str) -> int | None:

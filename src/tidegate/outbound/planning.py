@@ -134,11 +134,12 @@ def shown(decision: Decision) -> dict[str, Any]:
     }
 
 
-def export(staging: Staging, file: Path) -> None:
-    """Writes all decisions to a file: Parquet, CSV, or JSON by line, as its name ends."""
+def export(staging: Staging, file: Path, kind: str = "") -> None:
+    """Writes all decisions, or those of a kind, to a file: Parquet, CSV, or JSON by line, as its name ends."""
     form = {".parquet": "parquet", ".csv": "csv"}.get(file.suffix.lower(), "json")
     name = str(file).replace("'", "''")
-    staging.db.execute(f"copy (select * from decisions order by key) to '{name}' (format {form})")
+    only = f"where kind = '{kind}'" if kind in KINDS else ""
+    staging.db.execute(f"copy (select * from decisions {only} order by key) to '{name}' (format {form})")
 
 
 def _keep(staging: Staging, planned: Sequence[tuple[Decision, int | None]]) -> None:

@@ -43,19 +43,22 @@ def upcoming(
     *,
     month: str = "",
     currency: str = "",
+    once: bool = False,
 ) -> list[dict[str, Any]]:
     """What renews within so many days, the soonest first: {renews_at, subscription, customer, contact, name, owner,
     status, currency, mrr, interval, interval_count, months (how long it lasted so far)}.
 
     A renewal is the earliest, over items still billed, of the end of what is billed. There is none where it ends
     before, or collection is paused until after it. `owner`: of this one's contacts; "": of nobody's. `month`: only in
-    this one (`2026-03`, in the ledger's time zone); `currency`: only what is paid in it.
+    this one (`2026-03`, in the ledger's time zone); `currency`: only what is paid in it. `once`: of each contact, or
+    customer that is none, only the first of these.
     """
     given = {
         "connection": report.ledger.connection, "now": as_of, "until": as_of + timedelta(days=days), "owner": owner,
         "month": month, "currency": currency, "zone": report.ledger.zone.key, **page._asdict(),
     }  # fmt: skip
-    return [{**row, "mrr": whole(int(row["mrr"]))} for row in db.execute(_UPCOMING, given).mappings()]
+    statement = _UPCOMING_ONCE if once else _UPCOMING
+    return [{**row, "mrr": whole(int(row["mrr"]))} for row in db.execute(statement, given).mappings()]
 
 
 def calendar(
@@ -122,15 +125,24 @@ _RENEWS_SOON = f"""
   s.status <> 'unpaid' and s.renews_at >= :now and s.renews_at < :until and {RENEWING}
   and (cast(:owner as text) is null or coalesce(t.owner, '') = :owner)"""
 
-_UPCOMING = text(f"""
-with {_STANDING}
-select s.renews_at, s.subscription, s.customer, {_WHO}, coalesce(t.owner, '') as owner, s.status, s.currency,
+_WHOM = "coalesce(t.key::text, s.customer)"
+
+_RENEWALS = f"""
+select {{once}} s.renews_at, s.subscription, s.customer, {_WHO}, coalesce(t.owner, '') as owner, s.status, s.currency,
   s.mrr, s.interval, s.interval_count,
   (extract(year from age(:now, s.start_date)) * 12 + extract(month from age(:now, s.start_date)))::int as months
 from standing s {_WHOSE}
 where {_RENEWS_SOON} and (:currency = '' or s.currency = :currency)
-  and (:month = '' or to_char(s.renews_at at time zone :zone, 'YYYY-MM') = :month)
+  and (:month = '' or to_char(s.renews_at at time zone :zone, 'YYYY-MM') = :month)"""
+
+_UPCOMING = text(f"""
+with {_STANDING} {_RENEWALS.format(once="")}
 order by s.renews_at, s.subscription offset :skip limit cast(:limit as bigint)""")
+
+_UPCOMING_ONCE = text(f"""
+with {_STANDING},
+firsts as ({_RENEWALS.format(once=f"distinct on ({_WHOM})")} order by {_WHOM}, s.renews_at, s.subscription)
+select * from firsts order by renews_at, subscription offset :skip limit cast(:limit as bigint)""")
 
 _BY: Mapping[By, str] = {
     "month": "to_char(s.renews_at at time zone :zone, 'YYYY-MM') as month",
@@ -140,7 +152,7 @@ _BY: Mapping[By, str] = {
 _CALENDAR = f"""
 with {_STANDING},
 renewing as (
-  select {{named}}, coalesce(t.key::text, s.customer) as who, s.mrr from standing s {_WHOSE} where {_RENEWS_SOON})
+  select {{named}}, {_WHOM} as who, s.mrr from standing s {_WHOSE} where {_RENEWS_SOON})
 select {{names}}, count(*) as renewals, count(distinct who) as contacts, sum(mrr) as mrr
 from renewing group by {{names}} order by {{names}}"""
 

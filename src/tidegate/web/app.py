@@ -18,7 +18,7 @@ from tidegate.store.trouble import was_given_nul, was_out_of_range
 from tidegate.web import overview_page
 from tidegate.web.access import Guard
 from tidegate.web.assets import shipped
-from tidegate.web.catalog import features_page, mappings_page, packages_page
+from tidegate.web.catalog import features_page, mappings_page, packages_page, subscribed_page
 from tidegate.web.connections import connect_page, connections_page, import_page, oauth_page
 from tidegate.web.contacts import (
     contact_changes,
@@ -85,6 +85,7 @@ def every_page(hub: Hub) -> tuple[Page, ...]:
         *packages_page.PAGES,
         *features_page.PAGES,
         *mappings_page.PAGES,
+        *subscribed_page.PAGES,
         *lifecycle_page.PAGES,
         *(page for one in (stages, figures, segments, alert_rules, actions, health) for page in one.PAGES),
         *revenue_page.PAGES,

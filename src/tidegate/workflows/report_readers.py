@@ -155,10 +155,11 @@ def _calendar(db: Connection, asked: Mapping[str, Any], as_of: datetime) -> Any:
 
 
 def _renewals(db: Connection, asked: Mapping[str, Any], as_of: datetime) -> Any:
-    """A page of what renews within some days, and one row more."""
+    """A page of what renews within some days (`once`: of each contact the first), and one row more."""
     report, month, currency = _opened(db, asked, as_of), asked.get("month", ""), asked.get("paid_in", "")
     days, owner = asked["days"], asked["owner"]
-    rows = renewals.upcoming(db, report, as_of, days, owner, _page(asked), month=month, currency=currency)
+    narrowed: dict[str, Any] = {"month": month, "currency": currency, "once": asked.get("once", False)}
+    rows = renewals.upcoming(db, report, as_of, days, owner, _page(asked), **narrowed)
     return [_timed(row, "renews_at") for row in rows]
 
 

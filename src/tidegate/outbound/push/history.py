@@ -18,22 +18,26 @@ STATES: Mapping[str, tuple[str, ...]] = {
 """Which states of requests a status is; one whose outcome nobody knows has failed and is open."""
 UNSENT = ("failed", "invalid", "conflict", "held")
 """States of rows that are not sent."""
+LEFT = (*UNSENT, "skipped", "gone")
+"""States of rows about which a run sent nothing, with why."""
 SHOWN: tuple[str, ...] = (
     "id", "run", "sync", "connection", "key", "operation", "method", "path", "state", "status", "error", "request_id",
     "object_id", "idempotency_key", "generation", "intended_at", "sent_at", "answered_at",
 )  # fmt: skip
 """What a list shows of a request, beside its parameters."""
 REDACTED: tuple[str, ...] = ("params", "before", "response")
+EQUAL = ("run", "sync", "key", "operation")
 
 
 @dataclass(frozen=True, slots=True)
 class Which:
-    """Which requests: of a run, of a sync, of a row, with an outcome."""
+    """Which requests: of a run, of a sync, of a row, with an outcome, to do one thing."""
 
     run: int | None = None
     sync: str | None = None
     key: str | None = None
     status: Status | None = None
+    operation: str | None = None
 
 
 def listing(db: Connection, which: Which, limit: int, after: int = 0, *, answers: bool = False) -> list[dict[str, Any]]:
@@ -84,12 +88,18 @@ def unsent(
     limit: int | None = None, state: str = "",
 ) -> list[dict[str, Any]]:  # fmt: skip
     """The rows that are held, in conflict, invalid or failed, as they stand: {key, state, why, problems, object, at},
-    by key, those after `after`. `run`: those of which that run said so last; `state`: those in this one of UNSENT.
+    by key, those after `after`. `run`: those of which that run said so last; `state`: those in this one of LEFT.
     """
-    states = [state] if state in UNSENT else list(UNSENT)
+    states = [state] if state in LEFT else list(UNSENT)
     values = {"sync": sync, "run": run, "key": key, "after": after, "limit": limit, "states": states}
     rows = db.execute(_UNSENT, values)
     return [dict(row) for row in rows.mappings()]
+
+
+def left(db: Connection, sync: str, run: int) -> dict[str, int]:
+    """How many rows stand in each state of LEFT of which that run said so last."""
+    rows = db.execute(_LEFT, {"sync": sync, "run": run, "states": list(LEFT)})
+    return dict.fromkeys(LEFT, 0) | {row.state: row.n for row in rows}
 
 
 def open_counts(db: Connection) -> dict[str, dict[str, int]]:
@@ -112,7 +122,7 @@ def _shown(row: RowMapping) -> dict[str, Any]:
 
 def _query(which: Which, columns: tuple[str, ...], limit: str) -> Any:
     wheres = ["id > :after"]
-    wheres += [f"{name} = :{name}" for name in ("run", "sync", "key") if getattr(which, name) is not None]
+    wheres += [f"{name} = :{name}" for name in EQUAL if getattr(which, name) is not None]
     if which.status:  # written out, so that PostgreSQL sees that a partial index has them
         states = ", ".join(f"'{state}'" for state in STATES[which.status])
         wheres.append(f"state in ({states})")
@@ -120,7 +130,7 @@ def _query(which: Which, columns: tuple[str, ...], limit: str) -> Any:
 
 
 def _values(which: Which) -> dict[str, Any]:
-    return {name: value for name in ("run", "sync", "key") if (value := getattr(which, name)) is not None}
+    return {name: value for name in EQUAL if (value := getattr(which, name)) is not None}
 
 
 _NEWEST = text("select max(id) from tidegate.requests where run = :run")
@@ -130,6 +140,10 @@ select id, intended_at from tidegate.requests where run = :run and id >= :id ord
 
 _NTH_NEWEST = text("""
 select id from tidegate.requests where run = :run order by id desc offset :count limit 1""")
+
+_LEFT = text("""
+select state, count(*) as n from tidegate.sync_rows
+where sync = :sync and state <> 'sent' and state = any(cast(:states as text[])) and run = :run group by 1""")
 
 _OPEN_COUNTS = text("""
 select sync, state, count(*) as n from tidegate.sync_rows where state <> 'sent' group by 1, 2 order by 1, 2""")
@@ -141,8 +155,8 @@ where sync = :sync and state <> 'sent' and state = any(cast(:states as text[])) 
 
 _UNSENT = text("""
 select key, state, why, problems, object_id as object, at from tidegate.sync_rows
-where sync = :sync and state in ('held', 'conflict', 'invalid', 'failed')
-  and state = any(cast(:states as text[])) and (cast(:run as bigint) is null or run = :run)
+where sync = :sync and state <> 'sent' and state = any(cast(:states as text[]))
+  and (cast(:run as bigint) is null or run = :run)
   and (cast(:key as text) is null or key = :key)
   and key > :after
 order by key limit :limit""")

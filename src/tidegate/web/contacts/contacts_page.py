@@ -15,7 +15,7 @@ from tidegate.web.wording import mrr
 
 ROWS = 50
 CHOSEN_BY = ("search", "stage", "segment", "package", "health", "owner")
-LED_BY = ("version", "mapping", "feature", "risk")
+LED_BY = ("version", "mapping", "feature", "risk", "renews")
 """What numbers of other pages narrow the table down by; there are no fields for it."""
 NARROWED_BY = (*CHOSEN_BY, *LED_BY)
 EXPORTED = (
@@ -73,6 +73,8 @@ def _led(visit: Visit, db: Connection) -> list[str]:
         found.append(f"to whom something is granted now of the feature {asked['feature']}")
     if risk := asked["risk"]:
         found.append(f"at risk{'' if risk == roster.ANY else f': {risk}'.replace('_', ' ')}")
+    if days := asked["renews"]:
+        found.append(f"of which something renews within {days} days")
     return found
 
 

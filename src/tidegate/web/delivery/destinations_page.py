@@ -21,7 +21,7 @@ FAILING = 50
 LISTED = (
     "key", "kind", "mode", "state", "delivered", "waiting", "dead", "failing_since", "last_at", "error", "managed_by",
 )  # fmt: skip
-STATES = {"waiting": "Waiting", "failing": "Failing", "dead": "Dead letters"}
+STATES = {"waiting": "Waiting", "failing": "Failing", "dead": "Dead letters", "delivered": "Delivered of late"}
 EXPORTED = (
     "delivery",
     "type",
@@ -39,8 +39,8 @@ EXPORTED = (
 def listing(visit: Visit) -> Response:
     """All of them by key, with how they stand."""
     with visit.hub.engine.connect() as db:
-        found, at = destinations.listing(db), now(db)
-    return visit.render("delivery/destinations.html", destinations=found, as_of=at)
+        found, at, late = destinations.listing(db), now(db), backlog.late(db)
+    return visit.render("delivery/destinations.html", destinations=found, as_of=at, late=late)
 
 
 def exported(visit: Visit) -> list[dict[str, Any]]:
@@ -55,7 +55,7 @@ def one(visit: Visit) -> Response:
 
 
 def deliveries(visit: Visit) -> Response:
-    """What waits for a destination, failed there, or is a dead letter, page by page."""
+    """What waits for a destination, failed there, is a dead letter, or was taken of late, page by page."""
     key, state = _key(visit), _state(visit)
     after = visit.request.query_params.get("after", "")
     start = int(after) if after.isdecimal() and len(after) < 19 else 0
@@ -199,6 +199,8 @@ def _state(visit: Visit) -> str:
 def _read(db: Connection, key: str, state: str, after: int, limit: int | None) -> list[dict[str, Any]]:
     if state == "dead":
         return backlog.dead(db, key, after=after, limit=limit)
+    if state == "delivered":
+        return backlog.delivered(db, key, before=after or None, limit=limit)
     return backlog.waiting(db, key, failing=state == "failing", after=after, limit=limit)
 
 
@@ -217,6 +219,7 @@ def _shown(visit: Visit, status: int = 200, **told: object) -> Response:
             "one": row, "as_of": at, "dead": dead[:DEAD],
             "more": str(dead[DEAD - 1]["delivery"]) if len(dead) > DEAD else "",
             "failing": backlog.failing(db, key, FAILING), "delivered": backlog.delivered(db, key),
+            "late": backlog.late(db),
         }  # fmt: skip
     beside: dict[str, object] = {
         "refused": "", "told": "", "messages": None, "past": None, "past_since": "", "wrong_since": "",

@@ -70,4 +70,5 @@ def _look(site: Site, tail: Tail, own: bool) -> tuple[Seen, list[str], str]:
         seen = tail.look(db, TOGETHER)
     row, progress = (site.templates.get_template(f"outbound/parts/{name}.html") for name in ("request", "progress"))
     parts = [row.render(one=one, sync=seen.run["sync"]) for one in seen.requests]
-    return seen, parts, progress.render(run=seen.run | {"own": own}, progress=progress_of(seen.run))
+    run = seen.run | {"own": own, "kept": None if own else True}
+    return seen, parts, progress.render(run=run, progress=progress_of(seen.run))

@@ -7,7 +7,7 @@ from typing import Any, BinaryIO
 
 from starlette.responses import Response, StreamingResponse
 
-from tidegate.errors import HubBusy, SyncUnknown, TidegateError
+from tidegate.errors import HubBusy, SyncUnknown, TidegateError, UsageError
 from tidegate.outbound import pausing, syncs
 from tidegate.web.pages import Page, Visit
 from tidegate.web.wording import sync_page
@@ -49,17 +49,21 @@ def shown(visit: Visit) -> Response:
         paused = pausing.paused(db)
     sends = sum(found["counts"].get(kind, 0) for kind in SENT)
     facts: dict[str, Any] = {"told": TOLD, "first": first, "paused": paused, "sends": sends, "own": own}
+    facts["part"] = {name: visit.form[name] for name in ("only", "limit", "full") if visit.form.get(name)}
     return visit.render("outbound/plan.html", sync=key, plan=found, why="", **facts)
 
 
 def every_decision(visit: Visit) -> Response:
-    """The same plan with every decision, as JSON by line."""
-    key = visit.request.path_params["key"]
+    """The same plan with every decision, or every one of a kind, as JSON by line."""
+    key, kind = visit.request.path_params["key"], visit.form.get("kind", "")
+    if kind and kind not in TOLD:
+        raise UsageError(problem=f"Nothing is decided as {kind[:40]!r}, but as {', '.join(TOLD)}.")
     with tempfile.TemporaryDirectory(prefix="tidegate-plan-") as folder:
         file = Path(folder, "plan.json")
-        _planned(visit, key, file)
+        _planned(visit, key, file, kind)
         opened = file.open("rb")  # it is read from while its name is gone
-    headers = {"Content-Disposition": f'attachment; filename="plan-of-{key}.jsonl"'}
+    name = f"plan-of-{key}-{kind}" if kind else f"plan-of-{key}"
+    headers = {"Content-Disposition": f'attachment; filename="{name}.jsonl"'}
     return StreamingResponse(_sent(opened), media_type="application/jsonl; charset=utf-8", headers=headers)
 
 
@@ -70,14 +74,14 @@ PAGES = (
 )
 
 
-def _planned(visit: Visit, key: str, file: Path | None = None) -> dict[str, Any]:
+def _planned(visit: Visit, key: str, file: Path | None = None, kind: str = "") -> dict[str, Any]:
     hub, only, limit = visit.hub, visit.form.get("only", ""), visit.form.get("limit", "")
     with hub.engine.connect() as db:
         syncs.sync(db, key)
     part = Part((only,) if only else None, int(limit) if limit.isdecimal() and int(limit) else None,
                 full=bool(visit.form.get("full")))  # fmt: skip
     where = Where(hub.database_url, hub.settings.secret_key.get_secret_value(), hub.settings.home)
-    return plan_apart.plan(where, key, part, visit.actor, file)
+    return plan_apart.plan(where, key, part, visit.actor, file, kind)
 
 
 def _sent(opened: BinaryIO) -> Iterator[bytes]:

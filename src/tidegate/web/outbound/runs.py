@@ -1,7 +1,7 @@
 """The pages of runs: how one stands, what it sent by row, outcome and time, one request whole, and the way back."""
 
 from collections.abc import Iterator, Mapping
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any, cast
 from urllib.parse import urlencode
 
@@ -21,6 +21,8 @@ from tidegate.workflows.outbound.run_sync import SENDS
 REQUESTS = 50
 """Requests of a page, and how many a run that is under way shows before it is followed."""
 ROWS = 20
+STANDS = {"held": "held", "conflict": "conflict", "invalid": "invalid", "skip": "skipped", "gone": "gone"}
+"""In which state a row stands about which nothing was sent, by what was decided of it."""
 LOOKED_BACK = 500
 """Requests of a run of which the page says how they are taken back: the last ones, as that takes a while for each."""
 
@@ -30,10 +32,13 @@ def one(visit: Visit) -> Response:
     found = found_run(visit)
     key, number, running = found["sync"], int(found["run"]), found["state"] == "running"
     part = visit.request.headers.get("hx-target") == "run"
+    state, after = (visit.request.query_params.get(name, "") for name in ("rows", "after_row"))
     with visit.hub.engine.connect() as db:
         facts: dict[str, Any] = {
-            "run": found, "progress": progress_of(found), "as_of": now(db), "rows_most": ROWS,
-            "unsent": [] if running else history.unsent(db, key, number, limit=ROWS + 1),
+            "run": found, "progress": progress_of(found), "as_of": now(db), "rows_most": ROWS, "stands": STANDS,
+            "left": dict.fromkeys(history.LEFT, 0) if running else history.left(db, key, number),
+            "state": state if state in history.LEFT else "",
+            "unsent": [] if running else history.unsent(db, key, number, limit=ROWS + 1, state=state, after=after),
         }  # fmt: skip
         facts |= {} if part else _requests(visit, db, Which(number, None), follow=running)
     return visit.render("outbound/parts/run.html" if part else "outbound/run.html", **facts)
@@ -102,13 +107,21 @@ PAGES = (
 
 
 def found_run(visit: Visit) -> dict[str, Any]:
-    """The run that the address names; `own`: of contacts. Raises RunUnknown, also for one of another sync."""
+    """The run that the address names; `own`: of contacts; `kept`: so are its requests. Raises RunUnknown, also for one
+    of another sync.
+    """
     key, number = visit.request.path_params["key"], visit.request.path_params["run"]
     with visit.hub.engine.connect() as db:
         found = sync_history.of(db, str(number)) | {"own": syncs.is_own(db, key)}
     if found["sync"] != key:
         raise RunUnknown(id=number)
-    return found
+    return found | {"kept": requests_kept(visit, found, own=found["own"])}
+
+
+def requests_kept(visit: Visit, run: Mapping[str, Any], *, own: bool) -> bool | None:
+    """Whether all that a run sent is still there to be looked at; None: contacts are written without requests."""
+    days = visit.hub.settings.retention["requests"]
+    return None if own else run["started_at"] > datetime.now(UTC) - timedelta(days=days)
 
 
 def progress_of(run: Mapping[str, Any]) -> dict[str, int]:
@@ -138,7 +151,7 @@ def _requests(visit: Visit, db: Any, which: Which, *, follow: bool = False) -> d
 
 def _said(visit: Visit) -> dict[str, str]:
     asked = visit.request.query_params
-    return {name: asked[name] for name in ("status", "row", "from", "after") if asked.get(name)}
+    return {name: asked[name] for name in ("status", "operation", "row", "from", "after") if asked.get(name)}
 
 
 def _which(visit: Visit, which: Which, db: Any = None) -> tuple[Which, int]:
@@ -158,7 +171,8 @@ def _which(visit: Visit, which: Which, db: Any = None) -> tuple[Which, int]:
         else:
             start = max(start, history.last_before(db, which.run, at))
     sync = visit.request.path_params["key"] if row else which.sync
-    return Which(which.run, sync, row or None, cast("Status", status) if status else None), start
+    wanted = cast("Status", status) if status else None
+    return Which(which.run, sync, row or None, wanted, said.get("operation")), start
 
 
 def _moment(said: str) -> datetime:

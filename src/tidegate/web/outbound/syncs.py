@@ -13,8 +13,10 @@ from tidegate.errors import (
 )
 from tidegate.outbound import pausing, syncs
 from tidegate.outbound.push import history
+from tidegate.outbound.resources import OWN
 from tidegate.web import csv_answers
 from tidegate.web.outbound.field_rows import HOWS, rows_of
+from tidegate.web.outbound.runs import requests_kept
 from tidegate.web.outbound.wizard import as_yaml
 from tidegate.web.pages import Page, Visit
 from tidegate.web.wording import run_page, sync_page
@@ -175,7 +177,13 @@ def _list(visit: Visit) -> Response:
     with visit.hub.engine.connect() as db:
         found, paused, at = sync_history.brief(db), pausing.paused(db), now(db)
         models = bool(syncs.every(db, "models"))
+    found = [row | {"last": row["last"] and _run(visit, row["last"], row)} for row in found]
     return visit.render("outbound/syncs.html", syncs=found, paused=paused, any_model=models, as_of=at)
+
+
+def _run(visit: Visit, run: dict[str, Any], sync: dict[str, Any]) -> dict[str, Any]:
+    """A run of the sync, and whether its requests are `kept`."""
+    return run | {"kept": requests_kept(visit, run, own=sync["resource"] in OWN)}
 
 
 def _shown(visit: Visit, status: int = 200, refused: str = "") -> Response:
@@ -186,7 +194,8 @@ def _shown(visit: Visit, status: int = 200, refused: str = "") -> Response:
         runs = sync_history.listing(db, key, RUNS)
         row = next(one for one in sync_history.brief(db) if one["key"] == key)
         facts: dict[str, Any] = {
-            "sync": row, "runs": runs, "paused": pausing.paused(db), "as_of": now(db),
+            "sync": row, "runs": [_run(visit, one, row) for one in runs],
+            "paused": pausing.paused(db), "as_of": now(db),
             "unsent": history.unsent(db, key, after=after, limit=ROWS + 1, state=state), "after": after, "most": ROWS,
             "state": state,
         }  # fmt: skip

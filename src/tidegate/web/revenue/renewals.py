@@ -19,6 +19,7 @@ def soon(visit: Visit) -> Response:
     owner = visit.request.query_params.get("owner")
     narrowed = _narrowed(visit)
     asked = {"owner": owner, "month": narrowed["month"], "paid_in": narrowed["currency"], "page": page_number(visit)}
+    asked |= {"once": True} if narrowed["each"] else {}
     rows = told(visit, "renewals", days=int(days), **asked)
     facts: dict[str, Any] = {"days": days, "choices": DAYS, "owner": owner, **narrowed} | paged(visit, rows)
     facts["narrowed"] = {"owner": owner} if owner is not None else {}
@@ -33,7 +34,8 @@ def soon_exported(visit: Visit) -> Response:
         report = opened(visit, db, native=True)
         owner = visit.request.query_params.get("owner")
         by = _narrowed(visit)
-        rows = renewals.upcoming(db, report, datetime.now(UTC), days, owner, month=by["month"], currency=by["currency"])
+        narrowed: dict[str, Any] = {"month": by["month"], "currency": by["currency"], "once": bool(by["each"])}
+        rows = renewals.upcoming(db, report, datetime.now(UTC), days, owner, **narrowed)
     columns = ("renews_at", "contact", "name", "owner", "subscription", "customer", "status", "currency", "mrr")
     return as_csv("renewals", columns, rows)
 
@@ -79,6 +81,9 @@ PAGES = (
 
 
 def _narrowed(visit: Visit) -> dict[str, str]:
-    """By what renewals are narrowed down: a month of the calendar, a currency. Raises ReportInvalid."""
+    """By what renewals are narrowed down: a month of the calendar, a currency, `each` contact's first. Raises
+    ReportInvalid.
+    """
     said = {name: visit.request.query_params.get(name, "") for name in ("month", "currency")}
+    said["each"] = one_of(visit, "each", ("", "contact"))
     return said | ({"month": read_month(said["month"]).name} if said["month"] else {})

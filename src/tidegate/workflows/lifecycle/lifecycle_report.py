@@ -1,5 +1,6 @@
 """The lifecycle in figures over some days: moves, time in stages, trials, MRR by stage, who is at risk; drivers."""
 
+from collections.abc import Iterable, Mapping
 from datetime import UTC, date, datetime, timedelta
 from fractions import Fraction
 from typing import Any, Literal
@@ -30,7 +31,8 @@ def lifecycle_report(
     `lifecycle.report`. Days are UTC; both count. How things stand is as of now.
 
     `trials` are those begun in the months of that time, as `tidegate cohorts` has them: {trials, converted, ended,
-    running, restarted, conversion}, and by month the same. Raises ReportInvalid for days in the wrong order.
+    running, restarted, conversion}, by month the same, and in each by connection (`connections`). Raises ReportInvalid
+    for days in the wrong order.
     """
     with engine.connect() as db:
         return report_of(db, livemode, first, last, as_of or now(db))
@@ -93,19 +95,29 @@ def window(as_of: datetime, first: date | None, last: date | None) -> tuple[date
 
 
 def _trials(db: Connection, livemode: bool, first: date, last: date, as_of: datetime) -> dict[str, Any]:
-    months: dict[str, dict[str, int]] = {}
+    months: dict[str, dict[str, dict[str, int]]] = {}
     for account in accounts.every(db):
         if account.livemode is not livemode or editions.current(db, account.name) is None:
             continue
         opened = reports.opened(db, account.name, as_of, currency=reports.NATIVE)
         over = reports.window(opened, first, last)
         for row in conversions.trials(db, opened, over[0], over[-1]):
-            sums = months.setdefault(row["cohort"], dict.fromkeys(_TRIALS, 0))
-            for name in _TRIALS:
-                sums[name] += row[name]
-    whole = {name: sum(one[name] for one in months.values()) for name in _TRIALS}
-    by_month = [{"month": month} | _converted(sums) for month, sums in sorted(months.items())]
-    return _converted(whole) | {"months": by_month}
+            months.setdefault(row["cohort"], {})[account.name] = {name: row[name] for name in _TRIALS}
+    by_month = [
+        {"month": month}
+        | _converted(_summed(by_name.values()))
+        | {"connections": [{"connection": name} | _converted(sums) for name, sums in by_name.items()]}
+        for month, by_name in sorted(months.items())
+    ]
+    return _converted(_summed(by_month)) | {"months": by_month}
+
+
+def _summed(parts: Iterable[Mapping[str, Any]]) -> dict[str, int]:
+    found: dict[str, int] = dict.fromkeys(_TRIALS, 0)
+    for part in parts:
+        for name in _TRIALS:
+            found[name] += part[name]
+    return found
 
 
 def _converted(sums: dict[str, int]) -> dict[str, Any]:

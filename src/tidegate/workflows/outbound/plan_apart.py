@@ -24,23 +24,23 @@ class Where:
     home: Path
 
 
-def plan(where: Where, key: str, part: Part, by: str, file: Path | None = None) -> dict[str, Any]:
-    """The answer of a plan (`sync_plan.answer`), which is kept when it is of all rows. `file`: every decision is
-    written to it (`sync_plan.export`). Raises what `sync_plan.planned` raises, and HubBusy where as many are made as
-    may be.
+def plan(where: Where, key: str, part: Part, by: str, file: Path | None = None, kind: str = "") -> dict[str, Any]:
+    """The answer of a plan (`sync_plan.answer`), which is kept when it is of all rows. `file`: every decision, or every
+    one of a `kind`, is written to it (`sync_plan.export`). Raises what `sync_plan.planned` raises, and HubBusy where as
+    many are made as may be.
     """
     if not _PLACES.acquire(blocking=False):
         raise HubBusy(problem=f"{MOST} plans are being made already")
     try:
         with processes.pool(1) as process:
-            return process.submit(_made, where, key, part, by, file).result()
+            return process.submit(_made, where, key, part, by, file, kind).result()
     except BrokenProcessPool as error:
         raise HubBusy(problem="the process that planned died, perhaps for lack of memory") from error
     finally:
         _PLACES.release()
 
 
-def _made(where: Where, key: str, part: Part, by: str, file: Path | None) -> dict[str, Any]:
+def _made(where: Where, key: str, part: Part, by: str, file: Path | None, kind: str) -> dict[str, Any]:
     from tidegate.secrets import open_vault
     from tidegate.settings import environment
     from tidegate.store.engine import open_engine
@@ -54,7 +54,7 @@ def _made(where: Where, key: str, part: Part, by: str, file: Path | None) -> dic
 
         with sync_plan.planned(engine, key, url_of, part) as made:
             if file is not None:
-                sync_plan.export(made, file)
+                sync_plan.export(made, file, kind)
             number = None
             if part.whole:
                 with engine.begin() as db:

@@ -240,9 +240,9 @@ def answer(made: Planning, number: int | None) -> dict[str, Any]:
     return made.plan.as_json() | more
 
 
-def export(made: Planning, file: Path) -> None:
-    """Writes every decision of a plan to a file."""
-    planning.export(made.staging, file)
+def export(made: Planning, file: Path, kind: str = "") -> None:
+    """Writes every decision of a plan, or those of a kind, to a file."""
+    planning.export(made.staging, file, kind)
 
 
 def was_begun(db: Connection, key: str) -> bool:

@@ -88,7 +88,7 @@ create index sync_rows_hash on tidegate.sync_rows (sync, hash) include (key)
     where state <> 'gone';
 create index sync_rows_object on tidegate.sync_rows (sync, object_id)
     where object_id is not null;
-create index sync_rows_open on tidegate.sync_rows (sync, state)
+create index sync_rows_open on tidegate.sync_rows (sync, state, run, key)
     where state <> 'sent';
 create index sync_rows_parent on tidegate.sync_rows (parent)
     where parent is not null;
@@ -173,6 +173,7 @@ create index requests_failed on tidegate.requests (run, id)
     where state in ('refused', 'unknown');
 create index requests_row on tidegate.requests (sync, key, id);
 create index requests_run on tidegate.requests (run, id);
+create index requests_operation on tidegate.requests (run, operation, id);
 comment on column tidegate.requests.key is 'of the row';
 comment on column tidegate.requests.kind is 'of the decision: create, update, replace, delete, retire, finish, revert';
 comment on column tidegate.requests.matched_by is 'how its sync matched rows then: the way, and the metadata key';
