@@ -57,6 +57,7 @@ def shop(shop_url: str) -> Iterator[Shop]:
         shop.has(price("price_pro"))
         with shop.engine.begin() as db:
             db.execute(text("update connections set complete_as_of = to_timestamp(1000)"))
+        keep(shop)  # from then on it is told
         yield shop
 
 
@@ -81,6 +82,25 @@ def told(shop: Shop, of: str) -> list[tuple[Any, ...]]:
         f"""select data ->> 'id', data -> 'amount' from tidegate.outbox
         where type = 'billing_event.recorded' and data ->> 'customer' = '{of}' order by id"""
     )
+
+
+def test_nothing_is_told_of_a_time_before_the_import_was_complete(fresh_database_url: str) -> None:
+    def billed(name: str, at: int) -> None:
+        lines = [recurring(f"il_{name}", 1000, subscription="sub_new")]
+        paid_at = {"finalized_at": at, "paid_at": at}
+        shop.has(paid(f"in_{name}", "cus_new", lines, created=at, effective_at=at, status_transitions=paid_at))
+        keep(shop, "cus_new")
+
+    with opened(fresh_database_url) as shop:
+        shop.has(price("price_pro"), customer("cus_new"), subscription("sub_new", customer="cus_new"))
+        with shop.engine.begin() as db:
+            db.execute(text("update connections set complete_as_of = null"))
+        billed("importing", LATER)
+        known_until(shop, LATER + 100)
+        billed("before", LATER + 50)
+        assert told(shop, "cus_new") == []
+        billed("after", LATER + 150)
+        assert told(shop, "cus_new") == [("billed:in_after:sub_new:month", 1000)]
 
 
 def test_an_invoice_that_is_paid_late_is_told_once(shop: Shop) -> None:
@@ -118,6 +138,19 @@ def test_a_refund_that_fails_is_told_as_taken_back(shop: Shop) -> None:
         "select extract(epoch from at)::int, data ->> 'reason' from billing_events where reverses = 'refund:re_back'"
     )
     assert (at, reason) == (LATER + 50, "the refund failed: lost_or_stolen_card")
+
+
+def test_when_a_refund_failed_that_an_import_finds_failed_is_when_it_was_made(shop: Shop) -> None:
+    made = {"created": LATER + 20, "charge": "ch_was", "amount": 400, "currency": "usd", "status": "succeeded"}
+    refund = {"id": "re_was", "object": "refund", **made}
+    shop.has(customer("cus_was"), subscription("sub_was", customer="cus_was"))
+    shop.has(paid("in_was", "cus_was", [recurring("il_was", 1000, subscription="sub_was")]))
+    shop.has(charge("ch_was", "cus_was", "in_was"), refund)
+    keep(shop, "cus_was")
+    shop.has(refund | {"status": "failed", "failure_reason": "unknown"}, at=LATER + 500)
+    keep(shop, "cus_was")
+    [(at,)] = shop.rows("select extract(epoch from at)::int from billing_events where reverses = 'refund:re_was'")
+    assert at == LATER + 20
 
 
 def test_a_dispute_that_is_lost_later_is_told_though_its_payment_is_history(shop: Shop) -> None:
@@ -236,10 +269,12 @@ def test_a_refused_charge_is_told_once_in_whatever_order_it_is_heard_of(shop: Sh
     assert [id_ for id_, _ in told(shop, who)] == [f"failed:ch_{who}"]
 
 
+@pytest.mark.usefixtures("nothing_known")
 def test_an_attempt_that_paid_is_none_that_failed(shop: Shop) -> None:
     shop.has(customer("cus_once"), subscription("sub_once", customer="cus_once"))
     body = paid("in_once", "cus_once", [recurring("il_once", 1000, subscription="sub_once")], attempt_count=1)
-    shop.told(body, at=100, previous={"attempt_count": 0})
+    shop.told(body, at=LATER + 100, previous={"attempt_count": 0})
+    known_until(shop, LATER + 161)
     keep(shop, "cus_once")
     assert [id_ for id_, _ in told(shop, "cus_once")] == ["billed:in_once:sub_once:month"]
 
