@@ -29,7 +29,7 @@ from tidegate.outbound.specs import Model, Sync
 from tidegate.outbound.staging import Staging
 from tidegate.outbound.standing import standing
 from tidegate.workflows.outbound import source_reading
-from tidegate.workflows.outbound.deciding_beside import beside, worth_it
+from tidegate.workflows.outbound.deciding_beside import Beside, beside
 from tidegate.workflows.outbound.own_ids import own_ids
 
 UrlOf = Callable[[Any], str]
@@ -101,8 +101,9 @@ def planned(
         account = accounts.named(db, sync.connection)
         _refuse_unknown(db, account.name, sync)
         told_until = rows.told_until(db, account.name)
-    with staging.opened() as staged:
-        _stage(engine, staged, sync, model, url, part, progress)
+        differed: int | None = db.scalar(_DIFFERED, {"connection": f"sync:{key}"}) if part.whole else 0
+    with staging.opened() as staged, beside(engine, sync, account.name, differed) as helpers:
+        _stage(engine, staged, sync, model, url, part, helpers, progress)
         with engine.connect() as db, engine.connect() as looking:
             mine = own_ids(db, account.name)
             moved = _touch_moved(db, staged, sync, account.name, mine)
@@ -110,9 +111,8 @@ def planned(
             told = partial(progress, DECIDED) if progress else None
             follows = [*followups.retiring(db, key), *(followups.drafts(db, account.name, sync) if part.whole else ())]
             first = syncs.is_first(db, sync)
-            many = part.whole and worth_it(sync, staged.counts())
-            decide = beside(engine, staged, sync, account.name) if many else None
-            if many:
+            decide = helpers.deciding(staged, staged.counts()) if part.whole else None
+            if decide is not None:
                 db.commit()  # nobody asks here meanwhile, and a transaction that idles for long is ended
             plan = planning.make(
                 staged, sync, asking, keys=part.keys, limit=part.limit, follows=follows, first=first, progress=told,
@@ -169,9 +169,11 @@ def _refuse_unknown(db: Connection, connection: str, sync: Sync) -> None:
 
 
 def _stage(
-    engine: Engine, staged: Staging, sync: Sync, model: Model, url: str, part: Part, progress: Progress | None
-) -> None:
+    engine: Engine, staged: Staging, sync: Sync, model: Model, url: str, part: Part, helpers: Beside,
+    progress: Progress | None,
+) -> None:  # fmt: skip
     def told(count: int) -> None:
+        helpers.read(count)
         if progress is not None:
             progress(READ, count, None)
 
@@ -255,6 +257,13 @@ def was_begun(db: Connection, key: str) -> bool:
 _KEEP = text("""
 insert into tidegate.sync_plans (sync, fingerprint, counts, stops, by)
 values (:sync, :fingerprint, cast(:counts as jsonb), cast(:stops as jsonb), :by) returning id""")
+
+# How many rows the last run that came as far as its plan decided about; null: none did.
+_DIFFERED = text("""
+select sum(c.value::bigint) filter (where c.key <> 'nothing')::bigint from (
+  select summary -> 'counts' as counts from tidegate.runs
+  where connection = :connection and kind = 'sync' and summary -> 'counts' <> '{}' order by id desc limit 1) r
+cross join lateral jsonb_each_text(r.counts) c""")
 
 _BEGUN = text("""
 select exists (select from tidegate.syncs s where s.key = :key and s.due_for like 'run %' and (
