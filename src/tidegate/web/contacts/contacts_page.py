@@ -9,7 +9,7 @@ from starlette.responses import Response
 from tidegate.catalog import mappings
 from tidegate.lifecycle import roster
 from tidegate.web import csv_answers
-from tidegate.web.choosing import livemode
+from tidegate.web.choosing import livemode, modes
 from tidegate.web.pages import Page, Texts, Visit
 from tidegate.web.wording import mrr
 
@@ -45,6 +45,7 @@ def table(visit: Visit) -> Response:
     }
     facts |= {"query": urlencode(said), "narrowed": Texts(said), "choices": choices, "sorts": tuple(roster.SORTS)}
     facts |= {"led": led, "led_by": [name for name in (*LED_BY, "connection") if name in said]}
+    facts["modes"] = [] if part else modes(visit)
     return visit.render("parts/contacts.html" if part else "contacts/contacts.html", **facts)
 
 
