@@ -123,22 +123,31 @@ def test_what_properties_say_renews_as_well(hub: Hub, client: Client, make_sandb
     people = People(hub)
     now = datetime.now(UTC)
     soon = (now + timedelta(days=3)).date().isoformat()
-    people.add("byhand", {"mrr": 1500.5, "until": soon}, ends_at=now + timedelta(days=1))
-    people.add("faraway", {"until": (now + timedelta(days=90)).date().isoformat()}, renews_at=now + timedelta(days=2))
+    people.add("byhand", {"mrr": 1500.5, "until": "2019-01-01"}, ends_at=now + timedelta(days=1))
+    later = (now + timedelta(days=90)).date().isoformat()
+    people.add("faraway", {"until": later}, renews_at=now + timedelta(days=2))
     people.add("stripes", mrr=json.dumps({"usd": 1_000_000_000}), renews_at=now + timedelta(days=2))
     worth = {"mrr": "properties.mrr", "renews_at": "properties.until"}
     lifecycle_settings.change(hub.engine, "ada", said_worth=worth, as_of=now)
+    with hub.engine.begin() as db:  # nobody has been placed anew since
+        said = "jsonb_set(properties, '{until}', to_jsonb(cast(:u as text)))"
+        db.execute(text(f"update tidegate.contacts set properties = {said} where external_id = 'byhand'"), {"u": soon})
     with hub.engine.connect() as db:
         found = outlook.renewing(db, False, now, now + timedelta(days=30), 5)
-        rows = {row["id"]: row for row in roster.page(db, roster.Wanted(False))}
+        rows = {row["id"]: row for row in roster.page(db, roster.Wanted(False), sort="renewal")}
     assert [(one["contact"], one["mrr"]) for one in found["next"]] == [
         ("account:stripes", {"usd": 1_000_000_000}), ("account:byhand", {"usd": 150_050_000_000}),
     ]  # fmt: skip
     assert (found["contacts"], found["mrr"]) == (2, {"usd": 151_050})
     assert rows["byhand"]["mrr"] == {"usd": 150_050_000_000}
+    said = [(name, f"{row['renews_at']:%Y-%m-%d}") for name, row in rows.items()]
+    assert said[1:] == [("byhand", soon), ("faraway", later)], "as it is narrowed down by, before each is placed anew"
     with visited(hub) as fresh:
         page = fresh.get("/").text
         assert assert_counted(fresh, page, "/contacts?sort=renewal&renews=") == {RENEWING: 2}
+        assert_exported(fresh, RENEWING, "/contacts.csv")
+        told = fresh.get(RENEWING.replace("/contacts?", "/contacts.csv?")).text
+        assert re.findall(r"account:\w+", told) == ["account:stripes", "account:byhand"], "the same as on the page"
     with hub.engine.begin() as db:
         db.execute(text("update tidegate.ledgers set base_currency = ''"))
         db.execute(text("delete from tidegate.lifecycle_settings"))
