@@ -18,6 +18,7 @@ from tidegate.web.keeping import address, kept
         ("/contactsandmore", "/contactsandmore"),
         ("/users", "/users"),
         ("/stages", "/stages?connection=eu"),
+        ("/health/spread", "/health/spread?connection=eu"),
         ("/segments/edit?key=a", "/segments/edit?connection=eu&key=a"),
         ("/alerts?contact=account:acme", "/alerts?connection=eu&contact=account:acme"),
         ("/packages/pro", "/packages/pro?connection=eu"),

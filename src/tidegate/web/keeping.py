@@ -7,7 +7,7 @@ from urllib.parse import quote, unquote_plus
 ABOUT_ONE = (
     *("/contacts", "/timelines", "/notes", "/subscriptions", "/search"),
     *("/revenue", "/calendar"),
-    *("/stages", "/segments", "/alerts"),
+    *("/stages", "/segments", "/health", "/alerts"),
     *("/packages", "/features", "/mappings"),
     *("/inbox", "/audits", "/export"),
 )

@@ -62,7 +62,7 @@ def who(visit: Visit) -> Response:
         wrong = "; ".join(f"{fault.where.removeprefix('when').removeprefix('.')} {fault.problem}" for fault in faults)
         if not faults:
             with visit.hub.engine.connect() as db:
-                found = holding(db, node, now(db))
+                found = holding(db, node, now(db), livemode=livemode_if_any(visit))
     return visit.render("lifecycle/who.html", found=found, wrong=wrong.strip())
 
 
