@@ -13,7 +13,8 @@ from tests.support.numbers import assert_counted, assert_exported
 from tests.support.placed import People
 from tests.support.visiting import visited
 
-from tidegate.connections import problems
+from tidegate.connections import accounts, problems
+from tidegate.connections.accounts import Credentials
 from tidegate.contacts import policy
 from tidegate.lifecycle import outlook, roster
 from tidegate.sandbox import Sandbox
@@ -72,6 +73,58 @@ def test_the_waterfall_adds_up_and_its_steps_lead_to_movements(
     for link in links:
         assert client.get(link.replace("&amp;", "&")).status_code == 200
     assert client.get("/?days=7&currency=xyz").status_code == 200
+
+
+def test_contacts_that_are_counted_as_paying_are_listed(
+    hub: Hub, client: Client, make_sandbox: Callable[..., Sandbox]
+) -> None:
+    company(hub, make_sandbox)
+    paying = "/contacts?sort=mrr&paying="
+    currencies = re.findall(r'href="/\?currency=(\w+)&amp;days=365"', client.get("/?days=365").text)
+    currencies, counted = list(dict.fromkeys(currencies)), dict[str, int]()
+    for currency in currencies:
+        counted |= assert_counted(client, client.get(f"/revenue?currency={currency}").text, paying)
+        assert f'href="{paying.replace("&", "&amp;")}{currency}"' in client.get(f"/?currency={currency}").text
+    assert [*counted] == [f"{paying}{currency}" for currency in currencies]
+    assert all(counted.values())
+    first = currencies[0]
+    assert f"that pay in {first.upper()} now" in client.get(f"{paying}{first}").text
+    assert_exported(client, f"{paying}{first}", "/contacts.csv")
+    assert client.get(f"{paying}dollars").status_code == 422
+    other = {"name": "zulu", "account": "acct_2", "livemode": False, "rate": 25, "endpoint_rate": 25}
+    with hub.engine.begin() as db:
+        accounts.save(db, other, Credentials("rk_test_2", "", ()), hub.vault)
+    try:
+        here = client.get(f"/revenue?currency={first}&connection=acme").text
+        assert assert_counted(client, here, paying) == {f"{paying}{first}&connection=acme": counted[paying + first]}
+        assert "0 contacts" in client.get(f"{paying}{first}&connection=zulu").text
+        assert f"{paying}{first}&connection=acme".replace("&", "&amp;") in client.get(f"/revenue?currency={first}").text
+    finally:
+        with hub.engine.begin() as db:
+            db.execute(text("delete from tidegate.connections where name = 'zulu'"))
+    with hub.engine.begin() as db:
+        db.execute(text("update tidegate.ledgers set base_currency = 'usd'"))
+        pay = db.scalar(text("select count(*) from tidegate.contact_facts where mrr <> '{}'"))
+        assert roster.total(db, roster.Wanted(False, paying="usd")) == pay
+        db.execute(text("update tidegate.ledgers set base_currency = ''"))
+
+
+def test_what_was_read_stays_to_be_seen_when_the_account_is_disconnected(
+    hub: Hub, client: Client, make_sandbox: Callable[..., Sandbox]
+) -> None:
+    company(hub, make_sandbox)
+    at = text("update tidegate.connections set disconnected_at = :at")
+    with hub.engine.begin() as db:
+        db.execute(at, {"at": datetime.now(UTC)})
+    try:
+        for path in ("/revenue", "/revenue/retention", "/mappings", "/contacts/review", "/contacts", "/search?q=acct"):
+            answer = client.get(path)
+            assert answer.status_code == 200, path
+            assert not re.search("Nothing is connected|No revenue yet", answer.text), path
+        assert re.search(r'href="/contacts/[^"]+"', client.get("/search?q=example").text)
+    finally:
+        with hub.engine.begin() as db:
+            db.execute(at, {"at": None})
 
 
 def test_first_paint_needs_no_chart_library(hub: Hub, client: Client, make_sandbox: Callable[..., Sandbox]) -> None:

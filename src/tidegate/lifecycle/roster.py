@@ -40,7 +40,9 @@ class Wanted:
     `package`, `health` (a band), `owner`: those that are in it, hold it, are looked after by it. `version`: those that
     are given this one of the package; `mapping` (its number): those that it gives something. `feature`: those to
     whom something of it is granted. `risk`: those at risk for this reason, one of `rules.AT_RISK_BY`, or for ANY.
-    `renews`: those of which something renews within so many days, as `outlook.renewing` has it. Empty: whichever.
+    `renews`: those of which something renews within so many days, as `outlook.renewing` has it. `paying`: those that
+    pay by Stripe in this currency now; in the base currency, those that pay at all. `paid_by`: of these, who pay by
+    this connection. Empty: whichever.
     """
 
     livemode: bool
@@ -55,6 +57,8 @@ class Wanted:
     feature: str = ""
     risk: str = ""
     renews: str = ""
+    paying: str = ""
+    paid_by: str = ""
 
 
 def page(db: Connection, wanted: Wanted, *, sort: str = "mrr", skip: int = 0, limit: int = 50) -> list[dict[str, Any]]:
@@ -189,7 +193,23 @@ def _from(db: Connection, wanted: Wanted, into: Compiled) -> tuple[str, dict[str
         at = own_worth.renews_at(db, into)
         into.values["until"] = datetime.now(UTC) + timedelta(days=_days(wanted.renews))
         parts.append(f"c.forgotten_at is null and {at} >= :as_of and {at} < :until")
+    if wanted.paying:
+        parts.append(_pays(db, wanted, into))
     return f"{_FROM}{''.join(f' and {one}' for one in parts)}", _values(wanted) | into.values
+
+
+def _pays(db: Connection, wanted: Wanted, into: Compiled) -> str:
+    """Who pays. Raises LifecycleInvalid for what is no currency."""
+    currency = wanted.paying
+    if not re.fullmatch("[a-z]{3}", currency):
+        raise LifecycleInvalid(problem=f"`paying` is a currency such as usd, not {currency[:40]!r}.")
+    whichever = currency == editions.base(db)
+    holds = "f.mrr <> '{}'" if whichever else "jsonb_exists(f.mrr, :paying)"
+    into.values |= {} if whichever else {"paying": currency}
+    if wanted.paid_by:
+        into.values["paid_by"] = wanted.paid_by
+        holds += f" and {_PAID_BY.format(of='' if whichever else 'and s.currency = :paying')}"
+    return holds
 
 
 def _risk(name: str) -> Node:
@@ -249,6 +269,12 @@ _NARROWED = {
     "feature": ":feature = any(l.features)",
 }
 """What each asks of a row, by its name."""
+
+_PAID_BY = """exists (
+    select from tidegate.links k
+    join tidegate.spans s on s.connection = k.connection and s.customer = k.customer
+    where k.contact = c.key and k.connection = :paid_by and s.ends_at is null and s.mrr <> 0 {of} and not exists (
+      select from tidegate.exclusions e where e.connection = k.connection and e.customer = k.customer))"""
 
 _BY = """
 select p.key, count(*) as contacts

@@ -8,14 +8,16 @@ from starlette.responses import Response
 
 from tidegate.catalog import mappings
 from tidegate.lifecycle import roster
+from tidegate.revenue import editions
 from tidegate.web import csv_answers
 from tidegate.web.choosing import livemode, modes
+from tidegate.web.chosen import chosen
 from tidegate.web.pages import Page, Texts, Visit
 from tidegate.web.wording import mrr
 
 ROWS = 50
 CHOSEN_BY = ("search", "stage", "segment", "package", "health", "owner")
-LED_BY = ("version", "mapping", "feature", "risk", "renews")
+LED_BY = ("version", "mapping", "feature", "risk", "renews", "paying")
 """What numbers of other pages narrow the table down by; there are no fields for it."""
 NARROWED_BY = (*CHOSEN_BY, *LED_BY)
 EXPORTED = (
@@ -59,8 +61,11 @@ PAGES = (Page("/contacts", table), Page("/contacts.csv", exported))
 
 
 def _wanted(visit: Visit) -> roster.Wanted:
-    asked = visit.request.query_params
-    return roster.Wanted(livemode(visit), **{name: asked.get(name, "") for name in NARROWED_BY})
+    asked, mode = visit.request.query_params, livemode(visit)
+    by = {name: asked.get(name, "") for name in NARROWED_BY}
+    if by["paying"] and visit.connection and sum(one.livemode is mode for one in chosen(visit).every) > 1:
+        by["paid_by"] = visit.connection
+    return roster.Wanted(mode, **by)
 
 
 def _led(visit: Visit, db: Connection) -> list[str]:
@@ -76,6 +81,11 @@ def _led(visit: Visit, db: Connection) -> list[str]:
         found.append(f"at risk{'' if risk == roster.ANY else f': {risk}'.replace('_', ' ')}")
     if days := asked["renews"]:
         found.append(f"of which something renews within {days} days")
+    if currency := asked["paying"]:
+        by = f", by {visit.connection}" if visit.connection else ""
+        found.append(
+            f"that pay now{by}" if currency == editions.base(db) else f"that pay in {currency.upper()} now{by}"
+        )
     return found
 
 
