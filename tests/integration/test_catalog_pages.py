@@ -77,7 +77,7 @@ def test_numbers_of_the_catalog_lead_to_whom_they_count(
     assert client.get("/contacts?package=pro&version=soon").text.count("Nobody is like that") == 1
     led = client.get("/contacts?feature=seats").text
     assert "to whom something is granted now of the feature seats" in led
-    assert '<input type="hidden" name="feature" value="seats">' in led, "searching keeps it"
+    assert '<input type="hidden" form="filters" name="feature" value="seats">' in led, "searching keeps it"
 
 
 def assert_subscriptions_lead(client: Client, shop: Shop, patched: pytest.MonkeyPatch) -> None:

@@ -247,3 +247,19 @@ def test_live_and_test_data_stay_apart_from_page_to_page(hub: Hub, client: Clien
         db.execute(text("update tidegate.connections set disconnected_at = now() where name = :n"), {"n": live})
     assert "2 contacts" in client.get("/contacts").text, "what is connected comes first"
     assert client.get("/contacts/both").status_code == 200
+
+
+def test_a_version_goes_with_the_package_that_it_is_of(client: Client, people: People) -> None:
+    people.add("acme", packages=["basic"])
+    page = client.get("/contacts?package=pro&version=1").text
+    for name, value in (("version", "1"), ("version_of", "pro")):
+        assert f'<input type="hidden" form="filters" name="{name}" value="{value}">' in page
+    assert "with version 1 of it" in page
+    asked = "/contacts?package=basic&version=1&version_of=pro&sort=mrr"
+    part = client.get(asked, headers={"hx-request": "true", "hx-target": "contacts"})
+    assert "1 contact<" in part.text
+    assert "version" not in part.text
+    assert part.headers["hx-push-url"] == "/contacts?package=basic&sort=mrr"
+    assert "account:acme" in client.get(asked.replace("/contacts?", "/contacts.csv?")).text
+    alone = client.get("/contacts?version=1")
+    assert (alone.status_code, "A version is one of a package" in alone.text) == (422, True)

@@ -185,6 +185,8 @@ def _from(db: Connection, wanted: Wanted, into: Compiled) -> tuple[str, dict[str
     looked at for every row.
     """
     parts = [sql for name, sql in _NARROWED.items() if getattr(wanted, name).strip()]
+    if wanted.version and not wanted.package:
+        raise LifecycleInvalid(problem="A version is one of a package: `package` says of which.")
     if wanted.package and not wanted.version:
         parts.append(":package = any(l.packages)")
     if wanted.risk:
