@@ -263,3 +263,13 @@ def test_a_version_goes_with_the_package_that_it_is_of(client: Client, people: P
     assert "account:acme" in client.get(asked.replace("/contacts?", "/contacts.csv?")).text
     alone = client.get("/contacts?version=1")
     assert (alone.status_code, "A version is one of a package" in alone.text) == (422, True)
+
+
+def test_without_contacts_pages_lead_to_how_customers_are_matched(hub: Hub, client: Client) -> None:
+    sign_in(hub, client, "admin")
+    step = "/connections/acme/import?step=match"
+    for path in ("/contacts", "/contacts/review"):
+        page = client.get(path).text
+        assert f'href="{step}"' in page, path
+        assert "tidegate contacts settings" not in page, path
+    assert client.get(step).status_code == 200, "or what comes before, as long as nothing is read"

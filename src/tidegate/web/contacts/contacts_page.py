@@ -10,7 +10,7 @@ from tidegate.catalog import mappings
 from tidegate.lifecycle import roster
 from tidegate.revenue import editions
 from tidegate.web import csv_answers
-from tidegate.web.choosing import livemode, modes
+from tidegate.web.choosing import account, livemode, modes
 from tidegate.web.chosen import chosen
 from tidegate.web.pages import Page, Texts, Visit, page_number
 from tidegate.web.wording import mrr
@@ -47,7 +47,7 @@ def table(visit: Visit) -> Response:
     }
     facts |= {"query": urlencode(said), "narrowed": Texts(said), "choices": choices, "sorts": tuple(roster.SORTS)}
     facts |= {"led": led, "led_by": [name for name in LED_BY if name in said]}
-    facts["modes"] = [] if part else modes(visit)
+    facts |= {"modes": [] if part else modes(visit), "connection": account(visit).name}
     answer = visit.render("parts/contacts.html" if part else "contacts/contacts.html", **facts)
     if part and "version" not in said and visit.request.query_params.get("version"):
         answer.headers["HX-Push-Url"] = f"/contacts?{urlencode(said | {'sort': sort})}"
