@@ -216,7 +216,9 @@ def test_with_live_and_test_data_links_stay_in_the_mode_that_is_looked_at(client
     for page in ("/contacts?connection=acme", f"/contacts/{A}?connection=acme"):
         shown = client.get(page)
         assert shown.status_code == 200
-        links = {unescape(one) for one in re.findall(r'(?<= )(?:href|hx-get)="(/[^"#]*)', shown.text)}
+        kept = re.sub(r'<nav [^>]*aria-label="Live or test data">.*?</nav>', "", shown.text, flags=re.S)
+        assert ('aria-label="Live or test data"' in shown.text) is page.startswith("/contacts?")
+        links = {unescape(one) for one in re.findall(r'(?<= )(?:href|hx-get)="(/[^"#]*)', kept)}
         about = {one for one in links if one.startswith(("/contacts", "/revenue", "/mappings", "/subscriptions"))}
         assert "/contacts?connection=acme" in about
         for link in sorted(about):

@@ -12,7 +12,7 @@ from tidegate.revenue import editions
 from tidegate.web import csv_answers
 from tidegate.web.choosing import account, livemode, modes
 from tidegate.web.chosen import chosen
-from tidegate.web.pages import Page, Texts, Visit, page_number
+from tidegate.web.pages import Page, Texts, Visit
 from tidegate.web.wording import mrr
 
 ROWS = 50
@@ -29,7 +29,7 @@ EXPORTED = (
 def table(visit: Visit) -> Response:
     """A page of contacts; htmx, which asks while one types, gets the table alone."""
     asked = _asked(visit)
-    number = page_number(visit)
+    number = max(1, int(asked["page"])) if asked["page"].isdecimal() else 1
     sort = asked["sort"] or "mrr"
     part = visit.request.headers.get("hx-target") == "contacts"
     with visit.hub.engine.connect() as db:
