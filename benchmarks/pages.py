@@ -49,6 +49,7 @@ OTHERS = (
     "/contacts?stage=at_risk",
     "/contacts?risk=any",
     "/contacts?renews=30&sort=renewal",
+    "/contacts?paying=usd&sort=mrr",
     "/contacts?package=package-1&version=1",
     "/contacts?feature=feature-2",
     "/contacts.csv?search=Company+4242",

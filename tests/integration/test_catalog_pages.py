@@ -77,7 +77,7 @@ def test_numbers_of_the_catalog_lead_to_whom_they_count(
     assert client.get("/contacts?package=pro&version=soon").text.count("Nobody is like that") == 1
     led = client.get("/contacts?feature=seats").text
     assert "to whom something is granted now of the feature seats" in led
-    assert '<input type="hidden" name="feature" value="seats">' in led, "searching keeps it"
+    assert '<input type="hidden" form="filters" name="feature" value="seats">' in led, "searching keeps it"
 
 
 def assert_subscriptions_lead(client: Client, shop: Shop, patched: pytest.MonkeyPatch) -> None:
@@ -95,6 +95,11 @@ def assert_subscriptions_lead(client: Client, shop: Shop, patched: pytest.Monkey
     patched.setattr(subscribed_page, "ROWS", 1)
     assert assert_counted(client, client.get("/mappings").text, here) == {f"{here}waiting%3Aprice_9": 2}
     assert_counted(client, client.get("/mappings/map?price=price_9").text, here)
+    for of, title in (
+        ("waiting:price_9", "of Scale, a month (price_9)<"),
+        ("product:prod_9", "product Scale (prod_9)<"),
+    ):
+        assert title in client.get(f"{here}{of}").text
     found = assert_counted(client, client.get("/mappings/suggestions").text, here)
     assert found == {f"{here}suggestion%3Apackage%3Ascale": 2}
     for link in found:

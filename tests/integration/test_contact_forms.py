@@ -74,6 +74,47 @@ def test_a_contact_is_edited_all_or_nothing(client: Client, shop: Shop) -> None:
     assert shop.scalar("select name from tidegate.contacts where external_id = 'ada'") != "X", "nothing was done"
 
 
+def test_a_form_that_lay_about_takes_nothing_back(client: Client, shop: Shop) -> None:
+    def shown() -> dict[str, str]:
+        page = client.get(f"/contacts/edit/{A}").text
+        sent = {name: unescape(value) for name, value in re.findall(r'name="([^"]+)"[^>]*? value="([^"]*)"', page)}
+        lines = re.findall(r'<textarea[^>]*name="([^"]+)"[^>]*>([^<]*)<', page)
+        return sent | {name: unescape(value) for name, value in lines} | {"owner": ""}
+
+    def known() -> tuple[str, str, list[str]]:
+        [(name, seats)] = shop.rows(
+            f"select name, properties ->> 'seats' from tidegate.contacts where external_id = '{ADA}'"
+        )
+        mails = shop.rows("select e.email from tidegate.contact_emails e join tidegate.contacts c on c.key = e.contact"
+                          f" where c.external_id = '{ADA}' order by 1")  # fmt: skip
+        return name, seats, [mail for (mail,) in mails]
+
+    client.post(f"/contacts/edit/{A}", data=shown() | {"new_property": "seats", "new_value": "1"})
+    stale = shown()
+    assert stale["property:seats"] == "1"
+    other = shown()
+    other |= {"name": "Countess", "property:seats": "2", "emails": f"{ADA}\nada@home.example"}
+    assert client.post(f"/contacts/edit/{A}", data=other).status_code == 303
+    mine = stale | {"emails": f"{ADA}\nada@work.example", "new_property": "plan", "new_value": "x"}
+    assert client.post(f"/contacts/edit/{A}", data=mine).status_code == 303
+    assert known() == ("Countess", "2", sorted([ADA, "ada@home.example", "ada@work.example"]))
+    both = client.post(f"/contacts/edit/{A}", data=stale | {"name": "Lady", "property:seats": "3"})
+    refused(both, "name", "It is Countess since you came here")
+    assert "seats is 2 since you came here" in both.text
+    [again] = re.findall(r'name="shown" value="([^"]*)"', both.text)
+    sent = stale | {"name": "Lady", "property:seats": "3", "shown": unescape(again)}
+    assert client.post(f"/contacts/edit/{A}", data=sent).status_code == 303
+    assert known() == ("Lady", "3", sorted([ADA, "ada@home.example", "ada@work.example"]))
+    for sent, field, said in (
+        ({"new_property": "<plan>"}, "new_value", "What is its value?"),
+        ({"new_value": "<5>"}, "new_property", "What is it called?"),
+    ):
+        answer = client.post(f"/contacts/edit/{A}", data=shown() | {"name": "Lord"} | sent)
+        refused(answer, field, said)
+        assert ("Lord" in answer.text, "&lt;" in answer.text) == (True, True)
+    assert known()[0] == "Lady"
+
+
 def test_two_contacts_are_merged_and_parted(client: Client, shop: Shop) -> None:
     assert "Bob" in client.get(f"/contacts/merge/{A}?q=bob").text
     assert "No other account is called that" in client.get(f"/contacts/merge/{A}?q=nobody").text
@@ -175,7 +216,9 @@ def test_with_live_and_test_data_links_stay_in_the_mode_that_is_looked_at(client
     for page in ("/contacts?connection=acme", f"/contacts/{A}?connection=acme"):
         shown = client.get(page)
         assert shown.status_code == 200
-        links = {unescape(one) for one in re.findall(r'(?<= )(?:href|hx-get)="(/[^"#]*)', shown.text)}
+        kept = re.sub(r'<nav [^>]*aria-label="Live or test data">.*?</nav>', "", shown.text, flags=re.S)
+        assert ('aria-label="Live or test data"' in shown.text) is page.startswith("/contacts?")
+        links = {unescape(one) for one in re.findall(r'(?<= )(?:href|hx-get)="(/[^"#]*)', kept)}
         about = {one for one in links if one.startswith(("/contacts", "/revenue", "/mappings", "/subscriptions"))}
         assert "/contacts?connection=acme" in about
         for link in sorted(about):

@@ -14,6 +14,8 @@ from tests.support.importing import connected
 from tests.support.placed import People
 from tests.support.visiting import sign_in, visited
 
+from tidegate.connections import accounts
+from tidegate.connections.accounts import Credentials
 from tidegate.contacts import directory
 from tidegate.errors import LifecycleInvalid
 from tidegate.lifecycle import health, listing, portfolio, roster, rulebook
@@ -36,6 +38,23 @@ def people(hub: Hub, make_sandbox: Callable[..., Sandbox]) -> People:
 def client(hub: Hub, people: People) -> Iterator[Client]:
     with visited(hub) as client:
         yield client
+
+
+@pytest.fixture
+def live(hub: Hub, people: People) -> Iterator[str]:
+    """A live connection beside the one of test data, after it by name."""
+    values = {"name": "zulu", "account": "acct_live", "livemode": True, "rate": 25, "endpoint_rate": 25}
+    with hub.engine.begin() as db:
+        name = accounts.save(db, values, Credentials("rk_live_1", "rk_live_2", ()), hub.vault).name
+    yield name
+    with hub.engine.begin() as db:
+        db.execute(text("delete from tidegate.connections where name = :n"), {"n": name})
+
+
+def made_live(hub: Hub, key: int) -> None:
+    with hub.engine.begin() as db:
+        db.execute(text("update tidegate.contacts set livemode = true where key = :k"), {"k": key})
+        db.execute(text("update tidegate.contact_ids set livemode = true where contact = :k"), {"k": key})
 
 
 def named(rows: list[dict[str, object]]) -> list[object]:
@@ -194,3 +213,63 @@ def test_a_timeline_goes_on_where_the_page_ended(hub: Hub, people: People, clien
     assert ("note 29." in stages, "nowhere → customer" in stages) == (False, True)
     assert "Nothing of this kind" in client.get("/contacts/account:acme?kind=task").text
     assert client.get("/contacts/account:acme?kind=nothing").status_code == 422
+
+
+def test_live_and_test_data_stay_apart_from_page_to_page(hub: Hub, client: Client, people: People, live: str) -> None:
+    made_live(hub, people.add("both", status="active", mrr_total=12))
+    key = people.add("both", status="active", mrr_total=12)
+    people.add("test", status="active", mrr_total=12)
+    people.pass_()
+    people.set(key, failed_attempts=1, failing_invoice="in_1")
+    people.pass_()
+    there = r'href="(/(?:contacts|alerts|revenue)(?:[/?][^"]*)?)"'
+    with visited(hub) as fresh:
+        for address, name in (("/", live), ("/?connection=acme", "acme")):
+            page = fresh.get(address).text
+            told = re.findall(there, page.partition('id="alerts"')[2])
+            assert told, address
+            assert all(f"connection={name}" in one for one in told), told
+        assert "All 1</a>" in page
+        assert "Nothing to look after" in fresh.get("/").text
+    for path in ("/contacts", "/alerts", "/stages", "/segments", "/stages/report"):
+        page = client.get(path).text
+        other, here = re.findall(rf'<a class="btn btn-sm [^>]*href="({path}[^"]*)">(?:Test|Live)</a>', page)[::-1]
+        assert ("connection=acme" in other, f"connection={live}" in here) == (True, True), path
+        page = client.get(other.replace("&amp;", "&")).text
+        assert re.search(r'aria-current="true" href="[^"]*connection=acme[^"]*">Test</a>', page), path
+    listed = client.get("/contacts?connection=acme").text
+    assert "2 contacts" in listed
+    assert "1 contact<" in client.get("/contacts").text
+    [alerts] = set(re.findall(r'href="(/alerts\?[^"]*contact=[^"]*)"', listed))
+    assert 'href="/contacts/account:both?connection=acme"' in client.get(alerts.replace("&amp;", "&")).text
+    assert client.get("/contacts/test").headers["location"].endswith("?connection=acme")
+    with hub.engine.begin() as db:
+        db.execute(text("update tidegate.connections set disconnected_at = now() where name = :n"), {"n": live})
+    assert "2 contacts" in client.get("/contacts").text, "what is connected comes first"
+    assert client.get("/contacts/both").status_code == 200
+
+
+def test_a_version_goes_with_the_package_that_it_is_of(client: Client, people: People) -> None:
+    people.add("acme", packages=["basic"])
+    page = client.get("/contacts?package=pro&version=1").text
+    for name, value in (("version", "1"), ("version_of", "pro")):
+        assert f'<input type="hidden" form="filters" name="{name}" value="{value}">' in page
+    assert "with version 1 of it" in page
+    asked = "/contacts?package=basic&version=1&version_of=pro&sort=mrr"
+    part = client.get(asked, headers={"hx-request": "true", "hx-target": "contacts"})
+    assert "1 contact<" in part.text
+    assert "version" not in part.text
+    assert part.headers["hx-push-url"] == "/contacts?package=basic&sort=mrr"
+    assert "account:acme" in client.get(asked.replace("/contacts?", "/contacts.csv?")).text
+    alone = client.get("/contacts?version=1")
+    assert (alone.status_code, "A version is one of a package" in alone.text) == (422, True)
+
+
+def test_without_contacts_pages_lead_to_how_customers_are_matched(hub: Hub, client: Client) -> None:
+    sign_in(hub, client, "admin")
+    step = "/connections/acme/import?step=match"
+    for path in ("/contacts", "/contacts/review"):
+        page = client.get(path).text
+        assert f'href="{step}"' in page, path
+        assert "tidegate contacts settings" not in page, path
+    assert client.get(step).status_code == 200, "or what comes before, as long as nothing is read"

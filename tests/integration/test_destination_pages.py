@@ -161,6 +161,9 @@ where id in (select id from tidegate.deliveries order by id desc limit 3)""")
     assert assert_counted(admin, admin.get("/destinations").text, link) == {link: 2}
     with hub.engine.begin() as db:
         db.execute(text("delete from tidegate.deliveries where state = 'delivered'"))
+    nothing = admin.get(link).text
+    assert "It took nothing of late" in nothing
+    assert "What it took is under" not in nothing, "it is there that one looks"
     for path in pages:
         page = admin.get(path).text
         assert ("how contacts are not at all" in page, link in page) == (True, False)

@@ -242,6 +242,16 @@ def test_wrong_health_is_said_beside_its_field(client: Client, typed: dict[str, 
     assert said.split()[-1] in client.post("/health/spread", data=sent).text
 
 
+def test_previews_are_of_live_or_of_test_contacts_as_lists_are(hub: Hub, people: Acting, client: Client) -> None:
+    with hub.engine.begin() as db:
+        db.execute(text("update tidegate.contacts set livemode = true where external_id = 'acme'"))
+    who = client.post("/segments/who", data={"when": "{field: mrr, at_least: 200}"}).text
+    assert ("1 contact<" in who, "300.00 USD" in who, "acme" in who) == (True, True, False)
+    spread = client.post("/health/spread", data={}).text
+    numbers = re.findall(r'<td class="number">(\d+)</td><td class="number (?:fw-bold)?">(\d+)</td>', spread)
+    assert sum(int(before) for before, _ in numbers[:4]) == 2
+
+
 # ── actions ──────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 SPEC = """

@@ -13,7 +13,8 @@ from tests.support.numbers import assert_counted, assert_exported
 from tests.support.placed import People
 from tests.support.visiting import visited
 
-from tidegate.connections import problems
+from tidegate.connections import accounts, problems
+from tidegate.connections.accounts import Credentials
 from tidegate.contacts import policy
 from tidegate.lifecycle import outlook, roster
 from tidegate.sandbox import Sandbox
@@ -74,6 +75,58 @@ def test_the_waterfall_adds_up_and_its_steps_lead_to_movements(
     assert client.get("/?days=7&currency=xyz").status_code == 200
 
 
+def test_contacts_that_are_counted_as_paying_are_listed(
+    hub: Hub, client: Client, make_sandbox: Callable[..., Sandbox]
+) -> None:
+    company(hub, make_sandbox)
+    paying = "/contacts?sort=mrr&paying="
+    currencies = re.findall(r'href="/\?currency=(\w+)&amp;days=365"', client.get("/?days=365").text)
+    currencies, counted = list(dict.fromkeys(currencies)), dict[str, int]()
+    for currency in currencies:
+        counted |= assert_counted(client, client.get(f"/revenue?currency={currency}").text, paying)
+        assert f'href="{paying.replace("&", "&amp;")}{currency}"' in client.get(f"/?currency={currency}").text
+    assert [*counted] == [f"{paying}{currency}" for currency in currencies]
+    assert all(counted.values())
+    first = currencies[0]
+    assert f"that pay in {first.upper()} now" in client.get(f"{paying}{first}").text
+    assert_exported(client, f"{paying}{first}", "/contacts.csv")
+    assert client.get(f"{paying}dollars").status_code == 422
+    other = {"name": "zulu", "account": "acct_2", "livemode": False, "rate": 25, "endpoint_rate": 25}
+    with hub.engine.begin() as db:
+        accounts.save(db, other, Credentials("rk_test_2", "", ()), hub.vault)
+    try:
+        here = client.get(f"/revenue?currency={first}&connection=acme").text
+        assert assert_counted(client, here, paying) == {f"{paying}{first}&connection=acme": counted[paying + first]}
+        assert "0 contacts" in client.get(f"{paying}{first}&connection=zulu").text
+        assert f"{paying}{first}&connection=acme".replace("&", "&amp;") in client.get(f"/revenue?currency={first}").text
+    finally:
+        with hub.engine.begin() as db:
+            db.execute(text("delete from tidegate.connections where name = 'zulu'"))
+    with hub.engine.begin() as db:
+        db.execute(text("update tidegate.ledgers set base_currency = 'usd'"))
+        pay = db.scalar(text("select count(*) from tidegate.contact_facts where mrr <> '{}'"))
+        assert roster.total(db, roster.Wanted(False, paying="usd")) == pay
+        db.execute(text("update tidegate.ledgers set base_currency = ''"))
+
+
+def test_what_was_read_stays_to_be_seen_when_the_account_is_disconnected(
+    hub: Hub, client: Client, make_sandbox: Callable[..., Sandbox]
+) -> None:
+    company(hub, make_sandbox)
+    at = text("update tidegate.connections set disconnected_at = :at")
+    with hub.engine.begin() as db:
+        db.execute(at, {"at": datetime.now(UTC)})
+    try:
+        for path in ("/revenue", "/revenue/retention", "/mappings", "/contacts/review", "/contacts", "/search?q=acct"):
+            answer = client.get(path)
+            assert answer.status_code == 200, path
+            assert not re.search("Nothing is connected|No revenue yet", answer.text), path
+        assert re.search(r'href="/contacts/[^"]+"', client.get("/search?q=example").text)
+    finally:
+        with hub.engine.begin() as db:
+            db.execute(at, {"at": None})
+
+
 def test_first_paint_needs_no_chart_library(hub: Hub, client: Client, make_sandbox: Callable[..., Sandbox]) -> None:
     company(hub, make_sandbox)
     page = client.get("/?days=365")
@@ -123,22 +176,31 @@ def test_what_properties_say_renews_as_well(hub: Hub, client: Client, make_sandb
     people = People(hub)
     now = datetime.now(UTC)
     soon = (now + timedelta(days=3)).date().isoformat()
-    people.add("byhand", {"mrr": 1500.5, "until": soon}, ends_at=now + timedelta(days=1))
-    people.add("faraway", {"until": (now + timedelta(days=90)).date().isoformat()}, renews_at=now + timedelta(days=2))
+    people.add("byhand", {"mrr": 1500.5, "until": "2019-01-01"}, ends_at=now + timedelta(days=1))
+    later = (now + timedelta(days=90)).date().isoformat()
+    people.add("faraway", {"until": later}, renews_at=now + timedelta(days=2))
     people.add("stripes", mrr=json.dumps({"usd": 1_000_000_000}), renews_at=now + timedelta(days=2))
     worth = {"mrr": "properties.mrr", "renews_at": "properties.until"}
     lifecycle_settings.change(hub.engine, "ada", said_worth=worth, as_of=now)
+    with hub.engine.begin() as db:  # nobody has been placed anew since
+        said = "jsonb_set(properties, '{until}', to_jsonb(cast(:u as text)))"
+        db.execute(text(f"update tidegate.contacts set properties = {said} where external_id = 'byhand'"), {"u": soon})
     with hub.engine.connect() as db:
         found = outlook.renewing(db, False, now, now + timedelta(days=30), 5)
-        rows = {row["id"]: row for row in roster.page(db, roster.Wanted(False))}
+        rows = {row["id"]: row for row in roster.page(db, roster.Wanted(False), sort="renewal")}
     assert [(one["contact"], one["mrr"]) for one in found["next"]] == [
         ("account:stripes", {"usd": 1_000_000_000}), ("account:byhand", {"usd": 150_050_000_000}),
     ]  # fmt: skip
     assert (found["contacts"], found["mrr"]) == (2, {"usd": 151_050})
     assert rows["byhand"]["mrr"] == {"usd": 150_050_000_000}
+    said = [(name, f"{row['renews_at']:%Y-%m-%d}") for name, row in rows.items()]
+    assert said[1:] == [("byhand", soon), ("faraway", later)], "as it is narrowed down by, before each is placed anew"
     with visited(hub) as fresh:
         page = fresh.get("/").text
         assert assert_counted(fresh, page, "/contacts?sort=renewal&renews=") == {RENEWING: 2}
+        assert_exported(fresh, RENEWING, "/contacts.csv")
+        told = fresh.get(RENEWING.replace("/contacts?", "/contacts.csv?")).text
+        assert re.findall(r"account:\w+", told) == ["account:stripes", "account:byhand"], "the same as on the page"
     with hub.engine.begin() as db:
         db.execute(text("update tidegate.ledgers set base_currency = ''"))
         db.execute(text("delete from tidegate.lifecycle_settings"))

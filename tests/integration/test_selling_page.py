@@ -6,8 +6,12 @@ from collections.abc import Iterator
 
 import pytest
 from httpx import Client
+from sqlalchemy import text
 from tests.support.selling import Till, opened
 from tests.support.visiting import sign_in, visited
+
+from tidegate.connections import accounts
+from tidegate.connections.accounts import Credentials
 
 
 @pytest.fixture(scope="module")
@@ -72,3 +76,30 @@ def test_what_cannot_be_is_said_and_what_was_typed_stays(
     answer = client.post(f"/subscriptions/{contact}", data=said | {"do": "preview", "currency": "<usd>"})
     assert (answer.status_code, words in answer.text, 'value="&lt;usd&gt;"' in answer.text) == (422, True, True)
     assert client.get("/subscriptions/nobody").status_code == 404
+
+
+def test_of_several_connections_the_form_lets_choose_and_keeps_what_was_typed(shop: Till, client: Client) -> None:
+    contact = shop.contact("several")
+    shop.customer("several")
+    others = (("aaa", False), ("live", True))
+    with shop.hub.engine.begin() as db:
+        for name, livemode in others:
+            values = {"name": name, "account": f"acct_{name}", "livemode": livemode, "rate": 25, "endpoint_rate": 25}
+            accounts.save(db, values, Credentials("rk_test_1", "", ()), shop.hub.vault)
+    try:
+        page, here = f"/subscriptions/{contact}", shop.account.name
+        assert f'<input type="hidden" name="connection" value="{here}">' in client.get(page).text, "the one it buys at"
+        wish = {"action": "subscribe", "package": "pro", "interval": "month", "do": "preview"}
+        shown = client.post(page, data=wish)
+        assert (shown.status_code, f"of {here}<" in shown.text) == (200, True)
+        assert hidden(shown.text)["connection"] == here
+        gone = client.post(page, data=wish | {"connection": "gone", "currency": "<usd>"})
+        assert (gone.status_code, 'value="&lt;usd&gt;"' in gone.text) == (422, True)
+        assert "gone" in re.findall(r'<div class="text-red small mb-3">([^<]*)<', gone.text)[0]
+        nowhere = client.get(f"/subscriptions/{shop.contact('nowhere')}?connection={here}").text
+        offered = re.findall(r'<option value="([^"]*)" (selected)?', nowhere.partition('name="connection"')[2])[:2]
+        assert offered == [("aaa", ""), (here, "selected")], "of the same data alone"
+        assert client.get("/subscriptions/several?connection=live").status_code == 404
+    finally:
+        with shop.hub.engine.begin() as db:
+            db.execute(text("delete from tidegate.connections where name in ('aaa', 'live')"))

@@ -17,7 +17,12 @@ from tidegate.web.keeping import address, kept
         ("/revenue?a=1&connection=us", "/revenue?a=1&connection=us"),
         ("/contactsandmore", "/contactsandmore"),
         ("/users", "/users"),
-        ("/stages", "/stages"),
+        ("/stages", "/stages?connection=eu"),
+        ("/health/spread", "/health/spread?connection=eu"),
+        ("/segments/edit?key=a", "/segments/edit?connection=eu&key=a"),
+        ("/alerts?contact=account:acme", "/alerts?connection=eu&contact=account:acme"),
+        ("/packages/pro", "/packages/pro?connection=eu"),
+        ("/features.csv", "/features.csv?connection=eu"),
     ],
 )
 def test_an_address_that_is_about_a_connection_names_it(of: str, then: str) -> None:

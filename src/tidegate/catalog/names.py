@@ -1,4 +1,4 @@
-"""What Stripe's prices are called: an id alone tells a person nothing."""
+"""What Stripe's prices and products are called: an id alone tells a person nothing."""
 
 from collections.abc import Collection
 
@@ -21,12 +21,19 @@ def prices(db: Connection, wanted: Collection[Of]) -> dict[Of, str]:
     return {of: name for of, name in named.items() if name}
 
 
+def product(db: Connection, connection: str, id_: str) -> str:
+    """The name of a product; empty where the mirror lacks it."""
+    return db.scalar(_PRODUCT, {"connection": connection, "product": id_}) or ""
+
+
 def called(product: str | None, nickname: str | None, interval: str | None, count: int | None) -> str:
     """A price by its product, its own name and its interval; empty where none is known."""
     each = f"every {count} {interval}s" if interval and (count or 1) > 1 else f"a {interval}" if interval else ""
     own = f"“{nickname}”" if nickname and nickname != product else ""
     return ", ".join(one for one in (product, own, each) if one) if product or own else ""
 
+
+_PRODUCT = text("select name from stripe.products where connection = :connection and id = :product")
 
 _PRICES = text("""
 select p.connection, p.id as price, o.name as product_name, p.nickname, p.interval, p.interval_count

@@ -96,6 +96,13 @@ def every(db: Connection, *, connected: bool = False) -> list[Account]:
     return [_account(row) for row in db.execute(query).mappings()]
 
 
+def first(found: Iterable[Account]) -> Account | None:
+    """The one that is meant where a page names none: one that is connected before one that is not, of live data before
+    test data, by name (pure).
+    """
+    return min(found, key=lambda one: (one.disconnected_at is not None, not one.livemode, one.name), default=None)
+
+
 def named(db: Connection, name: str | None) -> Account:
     """The connection of that name; without a name the only one there is.
 

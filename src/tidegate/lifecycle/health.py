@@ -172,15 +172,21 @@ def moved(before: Mapping[str, float], now: Mapping[str, float]) -> dict[str, fl
 
 
 def distribution(
-    db: Connection, components: Sequence[Component], as_of: datetime, *, thresholds: Thresholds = DEFAULT
+    db: Connection,
+    components: Sequence[Component],
+    as_of: datetime,
+    *,
+    livemode: bool | None,
+    thresholds: Thresholds = DEFAULT,
 ) -> dict[str, int]:
-    """How many contacts are in each band, and `unknown`, by these components; `unhealthy`: how many of all are below
-    the threshold. Nothing is written.
+    """How many contacts, live or test ones (None: all), are in each band, and `unknown`, by these components;
+    `unhealthy`: how many of all are below the threshold. Nothing is written.
     """
     asked = _scored(components, thresholds)
     values = {"as_of": as_of, "good": GOOD, "poor": POOR, "unhealthy": thresholds.unhealthy}
-    row = db.execute(text(_DISTRIBUTION.format(judged=_judged(asked))), asked.values | values).mappings().one()
-    return dict(row)
+    statement = _DISTRIBUTION.format(judged=_judged(asked, "" if livemode is None else "and c.livemode = :livemode"))
+    bound = asked.values | values | ({} if livemode is None else {"livemode": livemode})
+    return dict(db.execute(text(statement), bound).mappings().one())
 
 
 def _scored(components: Sequence[Component], thresholds: Thresholds) -> _Asked:

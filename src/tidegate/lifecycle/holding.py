@@ -14,13 +14,15 @@ NAMED = 12
 """Contacts that are named."""
 
 
-def holding(db: Connection, node: Node, as_of: datetime, *, limit: int = NAMED) -> dict[str, Any]:
-    """{contacts, mrr, first: [{contact, name}]} of live and test contacts, who pay most first. `mrr`: [{currency,
-    mrr}], minor units.
+def holding(
+    db: Connection, node: Node, as_of: datetime, *, livemode: bool | None, limit: int = NAMED
+) -> dict[str, Any]:
+    """{contacts, mrr, first: [{contact, name}]} of live, or of test contacts (None: there is no connection that says
+    which), who pay most first. `mrr`: [{currency, mrr}], minor units.
     """
     asked = compiled(node)
     statement = text(_HOLDING.format(contacts=CONTACTS, holds=asked.sql))
-    rows = db.execute(statement, asked.values | {"as_of": as_of, "limit": limit}).all()
+    rows = db.execute(statement, asked.values | {"as_of": as_of, "limit": limit, "livemode": livemode}).all()
     named = [row for row in rows if row.contact is not None]
     return {
         "contacts": named[0].contacts if named else 0,
@@ -32,7 +34,7 @@ def holding(db: Connection, node: Node, as_of: datetime, *, limit: int = NAMED) 
 _HOLDING = """
 with those as materialized (
   select c.key, c.kind || ':' || c.external_id as contact, c.name, coalesce(l.mrr_total, 0) as mrr
-  {contacts} and {holds})
+  {contacts} and (cast(:livemode as boolean) is null or c.livemode = :livemode) and {holds})
 (select contact, coalesce(name, '') as name, (select count(*) from those) as contacts, '' as key, null as currency,
   null::numeric as mrr
 from those order by those.mrr desc, those.key limit :limit)

@@ -19,11 +19,12 @@ from tidegate.revenue import editions, source
 
 _LAST = "nulls last"
 SORTS: Mapping[str, Sequence[tuple[str, str]]] = {
-    # name: the order, by what and which way; by MRR as long as all amounts are of one currency (`_by_mrr`)
+    # name: the order, by what and which way; by MRR as long as all amounts are of one currency (`_by_mrr`),
+    # by renewal as that is shown and narrowed down by
     "mrr": (("l.mrr_total", f"desc {_LAST}"), ("c.key", "")),
     "name": (("lower(coalesce(nullif(c.name, ''), c.external_id))", ""), ("c.key", "")),
     "health": (("l.health", _LAST), ("c.key", "")),
-    "renewal": (("coalesce(l.renewals[1], f.renews_at)", _LAST), ("c.key", "")),
+    "renewal": (("{at}", _LAST), ("c.key", "")),
     "newest": (("c.key", "desc"),),
 }
 """Orders of the table: highest MRR first, by name, lowest health first, next renewal first, newest first."""
@@ -39,7 +40,9 @@ class Wanted:
     `package`, `health` (a band), `owner`: those that are in it, hold it, are looked after by it. `version`: those that
     are given this one of the package; `mapping` (its number): those that it gives something. `feature`: those to
     whom something of it is granted. `risk`: those at risk for this reason, one of `rules.AT_RISK_BY`, or for ANY.
-    `renews`: those of which something renews within so many days, as `outlook.renewing` has it. Empty: whichever.
+    `renews`: those of which something renews within so many days, as `outlook.renewing` has it. `paying`: those that
+    pay by Stripe in this currency now; in the base currency, those that pay at all. `paid_by`: of these, who pay by
+    this connection. Empty: whichever.
     """
 
     livemode: bool
@@ -54,6 +57,8 @@ class Wanted:
     feature: str = ""
     risk: str = ""
     renews: str = ""
+    paying: str = ""
+    paid_by: str = ""
 
 
 def page(db: Connection, wanted: Wanted, *, sort: str = "mrr", skip: int = 0, limit: int = 50) -> list[dict[str, Any]]:
@@ -69,8 +74,9 @@ def page_and_total(
     db: Connection, wanted: Wanted, *, sort: str, skip: int, limit: int
 ) -> tuple[list[dict[str, Any]], int]:
     """The same, and how many there are in all."""
-    order = _order(db, sort)
-    found_in, values = _from(db, wanted)
+    into = Compiled()
+    order = _order(db, sort, into)
+    found_in, values = _from(db, wanted, into)
     source.roomy(db)
     # What is narrowed down is looked for once, by several processes, and then sorted; all are counted by themselves.
     statement = _CHOSEN.format(
@@ -80,9 +86,9 @@ def page_and_total(
         order=", ".join(f"by_{n} {way}" for n, (_, way) in enumerate(order)),
     )
     chosen = db.execute(text(statement), values | {"skip": skip, "limit": limit}).all()
-    select, own = _select(db)
-    these = text(f"{select} {_JOINED} where c.key = any(cast(:contacts as bigint[]))")
-    found = db.execute(these, own | {"contacts": [one.key for one in chosen]})
+    of_each = Compiled()
+    these = text(f"{_select(db, of_each)} {_JOINED} where c.key = any(cast(:contacts as bigint[]))")
+    found = db.execute(these, of_each.values | {"contacts": [one.key for one in chosen]})
     rows = {row["key"]: dict(row) for row in found.mappings()}
     in_all = chosen[0].total if chosen else total(db, wanted)
     return [rows[one.key] for one in chosen if one.key in rows], in_all
@@ -90,25 +96,25 @@ def page_and_total(
 
 def every(db: Connection, wanted: Wanted, *, sort: str = "mrr") -> Iterator[dict[str, Any]]:
     """All rows of the table, as they come out of the database."""
-    select, own = _select(db)
-    found_in, values = _from(db, wanted)
-    order = ", ".join(f"{what} {way}" for what, way in _order(db, sort))
+    into = Compiled()  # one for all of the statement: its parts bind under names of their own
+    select = _select(db, into)
+    order = ", ".join(f"{what} {way}" for what, way in _order(db, sort, into))
+    found_in, values = _from(db, wanted, into)
     statement = text(f"{select} {found_in} order by {order}")
-    rows = db.execute(statement, values | own, execution_options={"yield_per": 1_000}).mappings()
+    rows = db.execute(statement, values, execution_options={"yield_per": 1_000}).mappings()
     return (dict(row) for row in rows)
 
 
 def one(db: Connection, contact: int) -> dict[str, Any]:
     """The row of one contact (internal key)."""
-    select, own = _select(db)
-    return dict(
-        db.execute(text(f"{select} {_JOINED} where c.key = :contact"), own | {"contact": contact}).mappings().one()
-    )
+    into = Compiled()
+    statement = text(f"{_select(db, into)} {_JOINED} where c.key = :contact")
+    return dict(db.execute(statement, into.values | {"contact": contact}).mappings().one())
 
 
 def total(db: Connection, wanted: Wanted) -> int:
     """How many rows there are."""
-    found_in, values = _from(db, wanted)
+    found_in, values = _from(db, wanted, Compiled())
     return db.scalar(text(f"select count(*) {found_in}"), values) or 0
 
 
@@ -144,13 +150,14 @@ def known(sort: str) -> str:
     return sort
 
 
-def _select(db: Connection) -> tuple[str, dict[str, Any]]:
-    """What is read of a contact, and what that binds."""
-    into = Compiled()
-    return _SELECT.format(mrr=own_worth.mrr(db, into)), into.values
+def _select(db: Connection, into: Compiled) -> str:
+    """What is read of a contact."""
+    return _SELECT.format(mrr=own_worth.mrr(db, into), at=own_worth.renews_at(db, into))
 
 
-def _order(db: Connection, sort: str) -> Sequence[tuple[str, str]]:
+def _order(db: Connection, sort: str, into: Compiled) -> Sequence[tuple[str, str]]:
+    if sort == "renewal":
+        return [(what.format(at=own_worth.renews_at(db, into)), way) for what, way in SORTS[sort]]
     return SORTS[known(sort)] if sort != "mrr" else _by_mrr(db)
 
 
@@ -173,11 +180,13 @@ def _values(wanted: Wanted) -> dict[str, Any]:
     return found | (compiled(_risk(wanted.risk), "r").values if wanted.risk else {})
 
 
-def _from(db: Connection, wanted: Wanted) -> tuple[str, dict[str, Any]]:
-    """Where the rows are, and what that binds. What is not asked for is not in it: it would be looked at for every
-    row.
+def _from(db: Connection, wanted: Wanted, into: Compiled) -> tuple[str, dict[str, Any]]:
+    """Where the rows are, and what the statement binds with that. What is not asked for is not in it: it would be
+    looked at for every row.
     """
-    parts, into = [sql for name, sql in _NARROWED.items() if getattr(wanted, name).strip()], Compiled()
+    parts = [sql for name, sql in _NARROWED.items() if getattr(wanted, name).strip()]
+    if wanted.version and not wanted.package:
+        raise LifecycleInvalid(problem="A version is one of a package: `package` says of which.")
     if wanted.package and not wanted.version:
         parts.append(":package = any(l.packages)")
     if wanted.risk:
@@ -186,7 +195,23 @@ def _from(db: Connection, wanted: Wanted) -> tuple[str, dict[str, Any]]:
         at = own_worth.renews_at(db, into)
         into.values["until"] = datetime.now(UTC) + timedelta(days=_days(wanted.renews))
         parts.append(f"c.forgotten_at is null and {at} >= :as_of and {at} < :until")
+    if wanted.paying:
+        parts.append(_pays(db, wanted, into))
     return f"{_FROM}{''.join(f' and {one}' for one in parts)}", _values(wanted) | into.values
+
+
+def _pays(db: Connection, wanted: Wanted, into: Compiled) -> str:
+    """Who pays. Raises LifecycleInvalid for what is no currency."""
+    currency = wanted.paying
+    if not re.fullmatch("[a-z]{3}", currency):
+        raise LifecycleInvalid(problem=f"`paying` is a currency such as usd, not {currency[:40]!r}.")
+    whichever = currency == editions.base(db)
+    holds = "f.mrr <> '{}'" if whichever else "jsonb_exists(f.mrr, :paying)"
+    into.values |= {} if whichever else {"paying": currency}
+    if wanted.paid_by:
+        into.values["paid_by"] = wanted.paid_by
+        holds += f" and {_PAID_BY.format(of='' if whichever else 'and s.currency = :paying')}"
+    return holds
 
 
 def _risk(name: str) -> Node:
@@ -213,7 +238,7 @@ _SELECT = """
 select c.key, c.kind || ':' || c.external_id as contact, c.kind, c.external_id as id, coalesce(c.name, '') as name,
   coalesce(c.email, '') as email, coalesce(c.owner, '') as owner, l.stage, coalesce(l.segments, '{{}}') as segments,
   coalesce(l.packages, '{{}}') as packages, l.status, {mrr} as mrr,
-  l.health::float8 as health, coalesce(l.renewals[1], f.renews_at) as renews_at, f.ends_at, (
+  l.health::float8 as health, {at} as renews_at, f.ends_at, (
     select count(*) from tidegate.alerts a
     where a.contact = c.key and a.state in ('open', 'acknowledged')) as open_alerts
 """
@@ -246,6 +271,12 @@ _NARROWED = {
     "feature": ":feature = any(l.features)",
 }
 """What each asks of a row, by its name."""
+
+_PAID_BY = """exists (
+    select from tidegate.links k
+    join tidegate.spans s on s.connection = k.connection and s.customer = k.customer
+    where k.contact = c.key and k.connection = :paid_by and s.ends_at is null and s.mrr <> 0 {of} and not exists (
+      select from tidegate.exclusions e where e.connection = k.connection and e.customer = k.customer))"""
 
 _BY = """
 select p.key, count(*) as contacts

@@ -1,4 +1,4 @@
-"""Which connection a page shows, of those that there are."""
+"""Which connection a page is about, of those that there are: the one that is named, else the first."""
 
 from typing import NamedTuple
 
@@ -16,16 +16,15 @@ class Chosen(NamedTuple):
 
 
 def chosen(visit: Visit, name: str = "") -> Chosen:
-    """The connection of that name, else the one that the address or form names (`connection`), else the first one that
-    is connected. Raises ConnectionUnknown.
+    """The connection of that name, else the one that the address or form names (`connection`), else the first one
+    (`accounts.first`): of every page the same. Raises ConnectionUnknown.
     """
     wanted = name or visit.connection
     with visit.hub.engine.connect() as db:
         every = accounts.every(db)
         if wanted:
             return Chosen(accounts.named(db, wanted), every)
-    connected = [one for one in every if one.disconnected_at is None]
-    return Chosen(next(iter([*connected, *every]), None), every)
+    return Chosen(accounts.first(every), every)
 
 
 def shown(visit: Visit, name: str = "") -> Account:

@@ -7,11 +7,12 @@ from urllib.parse import quote, unquote_plus
 ABOUT_ONE = (
     *("/contacts", "/timelines", "/notes", "/subscriptions", "/search"),
     *("/revenue", "/calendar"),
-    *("/stages/report", "/segments/edit", "/segments/who"),
-    *("/mappings", "/inbox", "/audits", "/export"),
+    *("/stages", "/segments", "/health", "/alerts"),
+    *("/packages", "/features", "/mappings"),
+    *("/inbox", "/audits", "/export"),
 )
-"""Where the pages are that are about a connection, or about live or test data by a connection's name; the overview is
-one as well.
+"""Where the pages are that are about a connection, or about live or test data by a connection's name, also in a part of
+them; the overview is one as well.
 """
 _ADDRESS = re.compile(r'(?<= )(href|action|formaction|hx-get|hx-post)="(/[^"]*)"')
 _FORM = re.compile(r'(<form (?![^>]*method="post")[^>]*?action="([^"?#]*)[^>]*>)(.*?)</form>', re.DOTALL)

@@ -7,7 +7,7 @@ from urllib.parse import urlencode
 from sqlalchemy import Connection
 from starlette.responses import Response
 
-from tidegate.catalog import subscribed
+from tidegate.catalog import names, subscribed
 from tidegate.catalog.subscribed import After, Of, What
 from tidegate.errors import CatalogInvalid
 from tidegate.web import csv_answers
@@ -65,7 +65,9 @@ def _wanted(visit: Visit, db: Connection, connection: str) -> tuple[Sequence[Of]
     number, _, price = id_.partition(":") if what == "kept" else ("0", "", id_)
     if what not in SAID or not price or not (number.isdecimal() and len(number) < 19):
         raise CatalogInvalid(problem=f"`of` says what of, as in waiting:price_1; {said[:60]!r} does not.")
-    return [Of(cast("What", what), price, int(number))], SAID[what].format(price)
+    of = connection, price
+    named = names.product(db, *of) if what == "product" else names.prices(db, {of}).get(of, "")
+    return [Of(cast("What", what), price, int(number))], SAID[what].format(f"{named} ({price})" if named else price)
 
 
 def _source(mapping: dict[str, Any]) -> Of:

@@ -2,7 +2,9 @@
 told of it.
 """
 
-from typing import Any
+import json
+from collections.abc import Mapping
+from typing import Any, NamedTuple, cast
 
 from starlette.responses import Response
 
@@ -27,6 +29,16 @@ from tidegate.web.wording import contact_page
 from tidegate.workflows.contacts import contacts, contacts_edit, contacts_suppress
 
 REFUSED = (ContactInvalid, ContactUnknown, ContactAmbiguous, CustomerUnknown, ConnectionUnknown)
+PROPERTY = "property:"
+"""Before the name of a property of a contact, in the name of its field."""
+
+
+class Given(NamedTuple):
+    """What is to be changed, what is wrong by its field, and what the form was shown with."""
+
+    fields: dict[str, Any]
+    wrong: Texts
+    shown: Texts
 
 
 def link(visit: Visit) -> Response:
@@ -65,27 +77,29 @@ def put(visit: Visit) -> Response:
     with visit.hub.engine.connect() as db:
         contact = found(visit, db)
         known = contact_listing.described(db, contact)
+        fields, wrong, before = _given(visit.form, known)
         try:
-            given = _given(visit, known)
-            if given.get("owner"):
-                owners.require(db, given["owner"])
+            if fields.get("owner"):
+                owners.require(db, fields["owner"])
         except OwnerUnknown as error:
-            return _form(visit, 422, Texts(owner=str(error)))
-    new_id = visit.form.get("id", "")
+            wrong["owner"] = str(error)
+    if wrong:
+        return _form(visit, 422, wrong, before)
+    new_id = fields.pop("id", None)
     try:
         after = contacts_edit.change(
             visit.hub.engine,
             contact.livemode,
             contact.ref,
-            given,
+            fields,
             visit.actor,
-            external_id=new_id if new_id != contact.external_id else None,
+            external_id=new_id,
         )
     except ContactExists as error:
-        return _form(visit, 422, Texts(id=str(error)))
+        return _form(visit, 422, Texts(id=str(error)), before)
     except ContactInvalid as error:
         said = _said(error)
-        return _form(visit, 422, Texts({_field(said): said}))
+        return _form(visit, 422, Texts({_field(said): said}), before)
     return visit.go(contact_page(after.ref))
 
 
@@ -132,35 +146,72 @@ def _lines(text: str) -> list[str]:
     return [line.strip() for line in text.replace(",", "\n").splitlines() if line.strip()]
 
 
-def _given(visit: Visit, known: dict[str, Any]) -> dict[str, Any]:
-    """What the form says otherwise than it is known."""
-    said, given = visit.form, dict[str, Any]()
-    for name in ("name", "owner"):
-        if name in said and said[name] != (known[name] or ""):
-            given[name] = said[name] or (None if name == "name" else "")
+def _as_typed(known: Mapping[str, Any]) -> Texts:
+    """What is known of a contact as the form shows it."""
+    typed = Texts({name: str(known[name] or "") for name in ("id", "name", "owner")})
+    typed |= {name: "\n".join(known[name]) for name in ("emails", "domains")}
+    return Texts(
+        typed | {f"{PROPERTY}{name}": typed_values.shown(value) for name, value in known["properties"].items()}
+    )
+
+
+def _given(form: Mapping[str, str], known: Mapping[str, Any]) -> Given:
+    """What the form says otherwise than it was shown with (`shown`), so that a form that lay about takes nothing back
+    that others changed meanwhile; without that, otherwise than it is known. Of addresses and domains that is what came
+    and went; anything else that both changed is refused once.
+    """
+    now = _as_typed(known)
+    before = typed_values.read(form.get("shown", ""))
+    shown = Texts(
+        {name: str(said) for name, said in cast("dict[str, Any]", before).items()} if isinstance(before, dict) else now
+    )
+    found = Given({}, Texts(), shown)
+    for name in ("id", "name", "owner", *(one for one in form if one.startswith(PROPERTY))):
+        if name not in form or form[name] in {shown[name].strip(), now[name].strip()}:
+            continue
+        if now[name] != shown[name]:
+            beside = "properties" if name.startswith(PROPERTY) else name
+            what = f"{name.removeprefix(PROPERTY)} is" if beside == "properties" else "It is"
+            found.wrong[beside] = f"{what} {now[name] or 'nothing'} since you came here. Save again to change that."
+            shown[name] = now[name]
+        else:
+            _take(found.fields, name, form[name])
     for name in ("emails", "domains"):
-        if name in said and sorted(_lines(said[name])) != sorted(known[name]):
-            given[name] = _lines(said[name])
-    properties = {
-        name: value
-        for name, value in known["properties"].items()
-        if f"property:{name}" in said and typed_values.read(said[f"property:{name}"]) != value
-    }
-    properties = {name: typed_values.read(said[f"property:{name}"]) for name in properties}
-    if said.get("new_property") and said.get("new_value"):
-        properties[said["new_property"]] = typed_values.read(said["new_value"])
-    return given | ({"properties": properties} if properties else {})
+        said, was = _lines(form.get(name, "")), _lines(shown[name])
+        if name in form and sorted(said) != sorted(was):
+            stay = [one for one in known[name] if one in said or one not in was]
+            found.fields[name] = [*stay, *(one for one in said if one not in was and one not in stay)]
+    return _with_new(found, form)
 
 
-def _form(visit: Visit, status: int = 200, wrong: Texts | None = None) -> Response:
+def _take(fields: dict[str, Any], name: str, said: str) -> None:
+    if name.startswith(PROPERTY):
+        fields.setdefault("properties", {})[name.removeprefix(PROPERTY)] = typed_values.read(said)
+    else:
+        fields[name] = said or (None if name == "name" else "")
+
+
+def _with_new(found: Given, form: Mapping[str, str]) -> Given:
+    """With another property, which has both a name and a value."""
+    name, said = form.get("new_property", ""), form.get("new_value", "")
+    if name and said:
+        _take(found.fields, f"{PROPERTY}{name}", said)
+    elif name:
+        found.wrong["new_value"] = "What is its value?"
+    elif said:
+        found.wrong["new_property"] = "What is it called?"
+    return found
+
+
+def _form(visit: Visit, status: int = 200, wrong: Texts | None = None, before: Texts | None = None) -> Response:
+    """The form. `before`: what it was shown with, where it was sent."""
     with visit.hub.engine.connect() as db:
         contact = directory.find(db, livemode(visit), visit.request.path_params["contact"])
         known = contact_listing.described(db, contact)
         chosen = owners.every(db)
-    typed = Texts(visit.form)
-    if not visit.form:
-        typed |= {name: known[name] or "" for name in ("id", "name", "owner")}
-        typed |= {name: "\n".join(known[name]) for name in ("emails", "domains")}
-        typed |= {f"property:{name}": typed_values.shown(value) for name, value in known["properties"].items()}
-    facts = {"contact": known, "owners": chosen, "typed": Texts(typed), "wrong": wrong or Texts()}
+    now = _as_typed(known)
+    typed = Texts(visit.form) if visit.form else now
+    properties = [name.removeprefix(PROPERTY) for name in {**now, **typed} if name.startswith(PROPERTY)]
+    facts: dict[str, Any] = {"contact": known, "owners": chosen, "properties": properties}
+    facts |= {"typed": typed, "wrong": wrong or Texts(), "shown": json.dumps(before or now)}
     return visit.render("contacts/contact_edit.html", status, **facts)

@@ -5,6 +5,7 @@ from typing import Any
 from sqlalchemy import Connection
 from starlette.responses import Response
 
+from tidegate.connections import accounts
 from tidegate.contacts import invoices, payments
 from tidegate.contacts.directory import Contact
 from tidegate.delivery import suppressing
@@ -13,6 +14,7 @@ from tidegate.errors import TidegateError
 from tidegate.lifecycle import health, listing, notes, roster, rulebook, timeline
 from tidegate.web import keeping
 from tidegate.web.choosing import livemode, named_contact, offered
+from tidegate.web.chosen import chosen
 from tidegate.web.pages import Page, Texts, Visit
 from tidegate.web.wording import contact_page
 from tidegate.workflows.contacts import contacts
@@ -36,8 +38,8 @@ def one(visit: Visit) -> Response:
         contact = found(visit, db)
     if visit.connection or contact.livemode is livemode(visit):
         return shown(visit)
-    name = next(one.name for one in visit.hub.accounts() if one.livemode is contact.livemode)
-    return visit.go(keeping.address(contact_page(contact.ref), name))
+    of_its = accounts.first(one for one in chosen(visit).every if one.livemode is contact.livemode)
+    return visit.go(keeping.address(contact_page(contact.ref), of_its.name)) if of_its else shown(visit)
 
 
 def happened(visit: Visit) -> Response:

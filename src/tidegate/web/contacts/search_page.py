@@ -3,7 +3,7 @@
 from starlette.responses import Response
 
 from tidegate.contacts import finding
-from tidegate.web.choosing import livemode
+from tidegate.web.choosing import livemode_if_any
 from tidegate.web.pages import Page, Visit
 
 FOUND = 8
@@ -15,10 +15,10 @@ def search(visit: Visit) -> Response:
     """What is found; htmx, which asks while one types, gets the list alone."""
     said = visit.request.query_params.get("q", "").strip()
     part = visit.request.headers.get("hx-target") == "found"
-    found = []
-    if visit.hub.accounts():
+    found, mode = [], livemode_if_any(visit)
+    if mode is not None:
         with visit.hub.engine.connect() as db:
-            found = finding.find(db, livemode(visit), said, limit=FOUND if part else MOST_FOUND)
+            found = finding.find(db, mode, said, limit=FOUND if part else MOST_FOUND)
     template = "parts/found.html" if part else "contacts/search.html"
     return visit.render(template, said=said, found=found, long_enough=len(said) >= finding.SHORTEST)
 

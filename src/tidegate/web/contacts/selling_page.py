@@ -1,13 +1,25 @@
 """The page that starts, changes and ends a contact's subscription: previewed with what it costs, then done."""
 
-from typing import Any, cast
+from dataclasses import replace
+from typing import Any, NamedTuple, cast
 
 from starlette.responses import Response
 
 from tidegate.catalog import packages
-from tidegate.contacts import directory
-from tidegate.errors import ContactUnknown, PreviewStale, TidegateError, outcome
+from tidegate.connections import accounts
+from tidegate.connections.accounts import Account
+from tidegate.contacts import listing as contact_listing
+from tidegate.contacts.directory import Contact
+from tidegate.errors import (
+    ConnectionMissing,
+    ConnectionUnknown,
+    ContactUnknown,
+    PreviewStale,
+    TidegateError,
+    outcome,
+)
 from tidegate.outbound.selling.wish import Action, Wish
+from tidegate.web.choosing import MOST_OFFERED, named_contact
 from tidegate.web.pages import Page, Texts, Visit
 from tidegate.workflows.contacts import contacts
 from tidegate.workflows.selling import sell
@@ -27,6 +39,14 @@ ONLY: dict[str, set[str]] = {
 OF_PRICE = {"price", "interval", "currency", "quantity"}
 
 
+class Seller(NamedTuple):
+    """Whose subscriptions are meant, with which connection, and the names of those among which one may choose."""
+
+    contact: Contact
+    account: Account
+    places: list[str]
+
+
 def form(visit: Visit) -> Response:
     """What may be done: subscribe, change, cancel."""
     asked = visit.request.query_params
@@ -38,11 +58,17 @@ def form(visit: Visit) -> Response:
 def act(visit: Visit) -> Response:
     """Previews it, or with the preview's token does it."""
     typed, do = Texts(visit.form), visit.form.get("do", "")
+    try:
+        seller = _seller(visit)
+    except ConnectionUnknown as error:
+        if not visit.form.get("connection"):
+            raise
+        wrong = Texts(connection=str(error))
+        return _shown(replace(visit, form={**visit.form, "connection": ""}), typed, 422, wrong=wrong)
+    typed["connection"], account, ref = seller.account.name, seller.account, seller.contact.ref
     wish, wrong = _wish(typed)
     if wish is None:
         return _shown(visit, typed, 422, wrong=wrong)
-    ref = visit.request.path_params["contact"]
-    account = visit.hub.account(visit.connection or None)
     doors = sell.Doors(visit.hub.engine, visit.hub.stripe, visit.hub.stripe_writing)
     try:
         if do == "carry_out":
@@ -86,13 +112,35 @@ def _wish(typed: Texts) -> tuple[Wish | None, Texts]:
     return (None if wrong else Wish(cast("Action", action), typed["package"], **said)), wrong
 
 
-def _shown(visit: Visit, typed: Texts, status: int = 200, **told: object) -> Response:
-    livemode = visit.hub.livemode(visit.connection or None)
+def _seller(visit: Visit) -> Seller:
+    """Of whom the page is, and where they buy: with the connection that the form names; else with one that is connected
+    and has a customer of theirs, first the one that the address names. Raises ContactUnknown, ContactAmbiguous,
+    ConnectionUnknown, ConnectionMissing.
+    """
     with visit.hub.engine.connect() as db:
-        contact = directory.find(db, livemode, visit.request.path_params["contact"])
+        contact = named_contact(visit, db, visit.request.path_params["contact"])
+        of_its = [one for one in accounts.every(db) if one.livemode is contact.livemode]
+        has = {one["connection"] for one in contact_listing.described(db, contact)["links"]}
+    if not of_its:
+        raise ConnectionMissing
+
+    def later(one: Account) -> tuple[bool, bool, bool, bool, str]:
+        away = one.disconnected_at is not None
+        return one.name != visit.form.get("connection"), away, one.name not in has, one.name != visit.kept, one.name
+
+    account = min(of_its, key=later)
+    connected = [one.name for one in of_its if one.disconnected_at is None]
+    places = [name for name in connected if name in has] or connected[:MOST_OFFERED]
+    return Seller(contact, account, sorted({account.name, *places}))
+
+
+def _shown(visit: Visit, typed: Texts, status: int = 200, **told: object) -> Response:
+    seller = _seller(visit)
+    with visit.hub.engine.connect() as db:
         facts: dict[str, Any] = {
-            "contact": contacts.shown(db, contact), "ref": contact.ref,
+            "contact": contacts.shown(db, seller.contact), "ref": seller.contact.ref,
             "packages": [one["key"] for one in packages.every(db, counted=False)],
+            "connection": seller.account.name, "connections": seller.places,
         }  # fmt: skip
     beside: dict[str, object] = {"wrong": Texts(), "refused": "", "found": None, **told}
     return visit.render("contacts/subscriptions.html", status, typed=typed, actions=ACTIONS, **facts, **beside)

@@ -11,7 +11,7 @@ from tidegate.lifecycle import moved
 from tidegate.lifecycle.drivers import USAGE_DAYS, WITHIN_DAYS
 from tidegate.revenue.periods import read_day
 from tidegate.web import csv_answers
-from tidegate.web.choosing import livemode
+from tidegate.web.choosing import livemode, modes
 from tidegate.web.pages import Page, Texts, Visit
 from tidegate.web.wording import amounts_said
 from tidegate.workflows.lifecycle.lifecycle_report import window
@@ -32,7 +32,8 @@ def report(visit: Visit) -> Response:
     except ReportInvalid as error:
         wrong = str(error)
     asked = Texts(visit.request.query_params)
-    return visit.render("lifecycle/report.html", 422 if wrong else 200, found=facts, wrong=wrong, asked=asked)
+    said = {"found": facts, "wrong": wrong, "asked": asked, "modes": modes(visit)}
+    return visit.render("lifecycle/report.html", 422 if wrong else 200, **said)
 
 
 def drivers(visit: Visit) -> Response:

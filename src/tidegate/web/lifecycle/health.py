@@ -8,6 +8,7 @@ from tidegate.conditions.contact_fields import CONTACT_FIELDS
 from tidegate.lifecycle import health, rulebook
 from tidegate.lifecycle.health import BANDS, COMPONENTS, Component, Thresholds
 from tidegate.lifecycle.settings import read_health
+from tidegate.web.choosing import livemode_if_any
 from tidegate.web.lifecycle.settings_form import changed, number
 from tidegate.web.pages import Page, Texts, Visit
 from tidegate.workflows.lifecycle import lifecycle_settings
@@ -33,10 +34,11 @@ def spread(visit: Visit) -> Response:
     read, wrong = read_health(_said(typed))
     facts: dict[str, Any] = {"wrong": [f"{fault.where}: {fault.problem}" for fault in wrong], "bands": []}
     if not wrong:
+        mode = livemode_if_any(visit)
         with visit.hub.engine.connect() as db:
             at, held = now(db), rulebook.health(db)
-            before = health.distribution(db, held.components, at, thresholds=held.thresholds)
-            after = health.distribution(db, read.components, at, thresholds=read.thresholds)
+            before = health.distribution(db, held.components, at, livemode=mode, thresholds=held.thresholds)
+            after = health.distribution(db, read.components, at, livemode=mode, thresholds=read.thresholds)
         whole = max(1, sum(before[band] for band in BANDS))
         facts["bands"] = [
             {"band": band, "before": before[band], "after": after[band], "whole": whole}

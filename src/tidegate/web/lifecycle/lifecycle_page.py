@@ -12,7 +12,7 @@ from tidegate.lifecycle import alerts, listing, rulebook
 from tidegate.lifecycle.alert_rules import RULES
 from tidegate.lifecycle.alerts import STANDING
 from tidegate.web import csv_answers
-from tidegate.web.choosing import livemode_if_any, named_contact
+from tidegate.web.choosing import livemode_if_any, modes, named_contact
 from tidegate.web.pages import Page, Texts, Visit
 from tidegate.web.wording import amounts_said
 from tidegate.workflows.lifecycle.lifecycle import now
@@ -45,7 +45,7 @@ def stages(visit: Visit) -> Response:
     """Stages with their contacts and MRR, who moved lately, segments, and the health of all."""
     told, there = _told(visit)
     since = told.get("moves_since", "")  # one that was kept by an earlier version has none
-    facts: dict[str, Any] = told | there | {"moves_since": since}
+    facts: dict[str, Any] = told | there | {"moves_since": since, "modes": modes(visit)}
     return visit.render("lifecycle/lifecycle.html", **facts)
 
 
@@ -154,6 +154,7 @@ def _alerts(visit: Visit, status: int = 200, **told: Any) -> Response:
         of_hub = [] if "contact" in said else listing.alerts(db, system=True)
     more = urlencode(said | {"after": str(found[ALERTS - 1]["id"])}) if len(found) > ALERTS else ""
     facts: dict[str, Any] = {"alerts": found[:ALERTS], "of_hub": of_hub, "more": more, "said": Texts(said)}
-    choices = {"rules": [one.key for one in RULES], "states": STATES, "snoozed": SNOOZED}
+    choices: dict[str, Any] = {"rules": [one.key for one in RULES], "states": STATES, "snoozed": SNOOZED}
+    choices["modes"] = [] if "contact" in said else modes(visit)
     typed = {"refused": "", "at_alert": 0, "wrong": Texts(), "typed": Texts(visit.form)}
     return visit.render("lifecycle/alerts.html", status, **facts, **choices, **(typed | told))

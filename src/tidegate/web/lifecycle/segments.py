@@ -14,7 +14,7 @@ from tidegate.lifecycle.named import there
 from tidegate.lifecycle.places import missing_places
 from tidegate.lifecycle.rules import Rule, named
 from tidegate.web import csv_answers
-from tidegate.web.choosing import livemode, livemode_if_any
+from tidegate.web.choosing import livemode, livemode_if_any, modes
 from tidegate.web.lifecycle.rules_form import Row, beside, catalogue, conditions, effect
 from tidegate.web.pages import Page, Texts, Visit
 from tidegate.web.typed_yaml import typed, written
@@ -30,7 +30,7 @@ def every(visit: Visit) -> Response:
     """The segments, with their contacts and MRR."""
     with visit.hub.engine.connect() as db:
         managed = rulebook.managed_by(db, "segments")
-    return visit.render("lifecycle/segments.html", segments=_every(visit), managed=managed)
+    return visit.render("lifecycle/segments.html", segments=_every(visit), managed=managed, modes=modes(visit))
 
 
 def _every(visit: Visit) -> list[dict[str, Any]]:
@@ -62,7 +62,7 @@ def who(visit: Visit) -> Response:
         wrong = "; ".join(f"{fault.where.removeprefix('when').removeprefix('.')} {fault.problem}" for fault in faults)
         if not faults:
             with visit.hub.engine.connect() as db:
-                found = holding(db, node, now(db))
+                found = holding(db, node, now(db), livemode=livemode_if_any(visit))
     return visit.render("lifecycle/who.html", found=found, wrong=wrong.strip())
 
 

@@ -15,6 +15,7 @@ from tidegate.revenue.editions import Ledger
 from tidegate.revenue.periods import within
 from tidegate.revenue.source import group
 from tidegate.web.choosing import account
+from tidegate.web.chosen import chosen
 from tidegate.web.pages import Page, Texts, Visit
 from tidegate.web.revenue.asked import as_csv, told, with_ledger
 from tidegate.workflows.contacts.contact_customers import customers_of
@@ -38,6 +39,7 @@ def months(visit: Visit) -> Response:
     currency = asked.get("currency", "") or (currencies[0] if currencies else "")
     rows = [row for row in found if row["currency"] == currency]
     facts: dict[str, Any] = {"currency": currency, "currencies": currencies, "rows": rows, "drawn": _drawn(rows)}
+    facts["whose"] = f"&connection={account(visit).name}" if len(chosen(visit).every) > 1 else ""
     return visit.render("revenue/revenue.html", why="", connection=asked.get("connection", ""), kinds=KINDS, **facts)
 
 
