@@ -488,7 +488,7 @@ join tidegate.contact_facts f on f.contact = c.key""",
     assert digest["renewals"]["count"] == len(contacts)
     assert digest["renewals"]["mrr"] == {one: whole(amount) for one, amount in worth.items()}
     page = site.get("/").text
-    assert f"{len(contacts)} contacts, " in page
+    assert f">{len(contacts)}</a> contacts, " in page
     for currency, amount in digest["renewals"]["mrr"].items():
         assert shown(amount, currency) in page
 
