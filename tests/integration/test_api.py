@@ -14,7 +14,7 @@ from tests.support.serving import serving
 from tidegate.api.app import create_app
 from tidegate.connections import accounts, runs
 from tidegate.connections.accounts import Credentials
-from tidegate.security import tokens
+from tidegate.security import audit_log, tokens
 from tidegate.security.scopes import SCOPES
 from tidegate.wiring import Hub
 from tidegate.workflows.operation import users
@@ -437,6 +437,8 @@ def test_a_sync_without_a_worker_is_accepted_all_the_same(
     assert client_of("operate").post("/api/integrations/stripe/sync", json=more).status_code == 202
     with hub.engine.connect() as db:
         assert db.scalar(ASKED) == {"connection": "acme", "resources": [], "full": True}, "nothing is dropped"
+        told = [(row["action"], row["subject"], row["detail"]["full"]) for row in audit_log.newest(db, 2)]
+    assert told == [("import.asked", "acme", True), ("import.asked", "acme", None)]
 
 
 def test_connect_and_disconnect(hub: Hub, client_of: Callable[..., Client], make_sandbox: Callable[..., Any]) -> None:
@@ -454,6 +456,9 @@ def test_connect_and_disconnect(hub: Hub, client_of: Callable[..., Client], make
     ended = admin.delete("/api/integrations/stripe")
     assert ended.json()["disconnected_at"] is not None
     problem(admin.post("/api/integrations/stripe/sync"), 422, "usage-error")
+    with hub.engine.connect() as db:
+        told = [(row["actor"].split(":")[0], row["action"], row["subject"]) for row in audit_log.newest(db, 2)]
+    assert told == [("token", f"connection.{done}", "acme") for done in ("disconnected", "connected")]
 
 
 def test_a_platform_is_connected_with_its_accounts(
