@@ -16,6 +16,7 @@ from sqlalchemy import text
 from tests.support.command_line import Cli
 from tests.support.serving import serving
 
+import tidegate.web
 from tidegate.api.app import create_app
 from tidegate.errors import LastAdmin, LinkSpent, UserExists, UserInvalid, UserUnknown
 from tidegate.security import audit_log, links, sessions
@@ -28,6 +29,7 @@ from tidegate.web.site import beside
 from tidegate.wiring import Hub
 from tidegate.workflows.operation import users
 
+WEB = Path(tidegate.web.__file__).parent
 PASSWORD = "correct horse battery staple"
 HEADERS = {"X-Forwarded-Proto": "https", "Sec-Fetch-Site": "same-origin"}
 
@@ -330,6 +332,23 @@ def test_what_was_sent_after_its_session_is_kept_to_be_sent_again(hub: Hub, visi
         assert len(stored.listing(db)) == 1, "nothing is done before somebody is signed in"
     again = signed_in(client, "ada@acme.example").post(action, data=kept)
     assert "eve@acme.example" in again.text
+
+
+def test_no_secret_that_was_sent_after_its_session_stands_in_a_page(hub: Hub, visit: Callable[[], Client]) -> None:
+    stranger = visit()
+    secret = [page for page in every_page(hub) if page.secrets]
+    assert len(secret) == 5
+    for page in secret:
+        sent = {"name": "kept <b>"} | dict.fromkeys(page.secrets, "rk_live_hush")
+        held = stranger.post(re.sub(r"\{\w+:\w+\}", "1", page.path), data=sent)
+        assert held.status_code == 401
+        assert "rk_live_hush" not in held.text, page.path
+        assert 'value="kept &lt;b&gt;"' in held.text
+        assert "Send it again without them" in held.text
+    forms = [one.read_text() for one in (WEB / "templates/connections").glob("*.html")]
+    hidden = {name for form in forms for name in re.findall(r'field\("(\w+)"[^}]*type="password"', form)}
+    assert hidden == {"api_key", "write_key", "webhook_secret", "secret"}
+    assert hidden <= {name for page in secret for name in page.secrets}
 
 
 @pytest.mark.parametrize("role", ROLES)

@@ -18,6 +18,7 @@ from tidegate.workflows.mirror.probe import looked_at
 
 STAYS = ("name", "api_base", "rate", "endpoint_rate", "platform")
 """Fields that are shown again as they were typed; no key or secret ever is."""
+SECRET = ("api_key", "write_key", "webhook_secret")
 
 
 def form(visit: Visit) -> Response:
@@ -51,7 +52,7 @@ def by_key(visit: Visit) -> Response:
     return visit.go(platform if sent.get("platform") else connection_page(account.name))
 
 
-PAGES = (Page("/connect", form, "admin"), Page("/connect", by_key, "admin", "POST"))
+PAGES = (Page("/connect", form, "admin"), Page("/connect", by_key, "admin", "POST", secrets=SECRET))
 
 
 def _wrong(sent: Any) -> Texts:

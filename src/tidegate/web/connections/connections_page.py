@@ -138,7 +138,7 @@ OF_ONE = (
     Page("/connections/{name:str}", one),
     Page("/connections/{name:str}/look", look_again, "operate", "POST"),
     Page("/connections/{name:str}/webhooks", set_up_webhooks, "admin", "POST"),
-    Page("/connections/{name:str}/secret", keep_secret, "admin", "POST"),
+    Page("/connections/{name:str}/secret", keep_secret, "admin", "POST", secrets=("secret",)),
     Page("/connections/{name:str}/disconnect", parting, "admin"),
     Page("/connections/{name:str}/disconnect", part, "admin", "POST"),
     Page("/connections/{name:str}/accounts", platform_accounts, "admin"),
