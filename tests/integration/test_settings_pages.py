@@ -75,6 +75,18 @@ def test_what_is_wrong_with_a_token_is_said_beside_its_field(
     assert len(_tokens(hub)) == 1
 
 
+def test_two_tokens_that_work_never_share_a_name(hub: Hub, admin: Client) -> None:
+    """What is done with a token is written down by its name, and its views are kept by it."""
+    sent = {"name": "twin", "scope-read": "yes"}
+    assert admin.post("/tokens", data=sent).status_code == 200
+    again = admin.post("/tokens", data=sent | {"name": " twin "})
+    assert again.status_code == 422
+    assert "There is a token of this name" in again.text or "there is a token of this name" in again.text
+    [one] = [one for one in _tokens(hub) if one.name == "twin"]
+    admin.post("/tokens/revoke", data={"id": one.id})
+    assert admin.post("/tokens", data=sent).status_code == 200
+
+
 def _tokens(hub: Hub) -> list[tokens.Token]:
     with hub.engine.connect() as db:
         return tokens.listing(db)
