@@ -385,6 +385,12 @@ def test_what_does_not_fit_is_named_field_by_field(
     assert "sk_test_1" not in str(told)
 
 
+def test_a_number_that_nothing_reads_is_refused(hub: Hub, client_of: Callable[..., Client]) -> None:
+    connected(hub, "acme")
+    told = problem(client_of("read").get("/api/contacts", params={"after": "9" * 5_000}), 422)
+    assert "beyond all that there can be" in told["detail"]
+
+
 def test_a_run_is_shown(hub: Hub, client_of: Callable[..., Client]) -> None:
     connected(hub, "acme")
     with hub.engine.begin() as db:

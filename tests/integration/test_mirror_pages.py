@@ -201,6 +201,8 @@ def test_an_object_is_found_by_its_id(hub: Hub, account: Account, client: Client
         ("/inbox?state=nothing", 200),
         ("/audits/999999", 404),
         ("/audits/99999999999999999999", 404),
+        (f"/audits/{'9' * 5_000}", 422),
+        (f"/contacts?page={'9' * 5_000}", 422),
         ("/export/users.csv", 422),
         ("/export/customers.csv?connection=nobody", 404),
     ],
