@@ -1,11 +1,12 @@
 """The only reader of the environment: every setting, its default and what it is for."""
 
+import ipaddress
 import os
 from collections.abc import Mapping
 from functools import lru_cache
 from pathlib import Path
 
-from pydantic import Field, SecretStr
+from pydantic import Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 
@@ -48,6 +49,10 @@ class Settings(BaseSettings):
     public_url: str = Field(default="")
     """Where people find the page, such as `https://tidegate.example.com`, for links that are handed out; empty: where
     it is served.
+    """
+    trusted_proxies: str = Field(default="127.0.0.1,::1")
+    """Addresses and networks, parted by commas, of the proxies in front of `tidegate serve`, such as `10.0.0.0/24`:
+    what these say of a request's scheme and client (`X-Forwarded-Proto`, `X-Forwarded-For`) is believed.
     """
     oidc_issuer: str = Field(default="")
     """OpenID provider that people sign in with, such as `https://accounts.google.com`; empty: none. Where it sends them
@@ -102,6 +107,21 @@ class Settings(BaseSettings):
     log_level: str = Field(default="WARNING")
     """Level of the log on stderr: DEBUG, INFO, WARNING or ERROR."""
 
+    @field_validator("trusted_proxies")
+    @classmethod
+    def _addresses(cls, given: str) -> str:
+        for one in _parted(given):
+            try:
+                ipaddress.ip_network(one)
+            except ValueError as error:
+                raise ValueError(f"{error}; give addresses and networks, such as 10.0.0.7,172.16.0.0/12") from error
+        return given
+
+    @property
+    def proxies(self) -> list[str]:
+        """The addresses and networks of `trusted_proxies`."""
+        return _parted(self.trusted_proxies)
+
     @property
     def retention(self) -> dict[str, int]:
         """How many days things are kept, as `workflows.operation.retention` names them."""
@@ -125,6 +145,10 @@ class Settings(BaseSettings):
     def embedded(self) -> bool:
         """Whether the embedded database serves."""
         return not self.database_url
+
+
+def _parted(given: str) -> list[str]:
+    return [one.strip() for one in given.split(",") if one.strip()]
 
 
 def variable(name: str) -> str:

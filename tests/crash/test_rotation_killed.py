@@ -25,7 +25,7 @@ def test_killed_at_every_step_all_secrets_can_be_read_and_the_next_rotation_clea
         seen.add(len(KeyFile(tmp_path).keys()))
         assert readable(engine, open_vault("", tmp_path)) == CREDENTIALS, where
         assert readable(engine, at_work) == CREDENTIALS, where
-        rotate_secrets(engine, "", tmp_path)
+        rotate_secrets(engine, "", tmp_path, "cli:test")
         keys = KeyFile(tmp_path).keys()
         assert len(keys) == 1, where
         assert keys[0] not in before, where

@@ -76,7 +76,7 @@ def audit_(database_url: str, secret_key: str, connection: str) -> None:
 
 def rotate_(database_url: str, secret_key: str, home: str) -> None:
     with opened(database_url, secret_key) as hub:
-        rotate_secrets(hub.engine, secret_key, Path(home))
+        rotate_secrets(hub.engine, secret_key, Path(home), "cli:test")
 
 
 def sync_(database_url: str, secret_key: str, sync: str) -> None:

@@ -178,9 +178,18 @@ def test_people_move_alerts_and_the_facts_have_the_last_word(people: People) -> 
     number += 1
     with pytest.raises(LifecycleInvalid, match="resolved by the facts"):
         move("acknowledged")
-    number = 99
+    first, number = number - 1, 99
     with pytest.raises(AlertUnknown):
         move("acknowledged")
+    told = people.rows("select actor, action, subject, detail ->> 'rule' from tidegate.audit_log order by id")
+    assert {(row[2], row[3]) for row in told} == {(f"alert {first}", "cancellation_scheduled")}, "only what was done"
+    assert [tuple(row[:2]) for row in told] == [
+        (who, f"alert.{done}")
+        for who, done in (
+            ("ada", "acknowledged"), ("ada", "snoozed"), ("bob", "noted"), ("ada", "acknowledged"),
+            ("ada", "dismissed"),
+        )
+    ]  # fmt: skip
 
 
 @pytest.mark.parametrize("state", ["acknowledged", "snoozed"])

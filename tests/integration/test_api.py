@@ -14,7 +14,7 @@ from tests.support.serving import serving
 from tidegate.api.app import create_app
 from tidegate.connections import accounts, runs
 from tidegate.connections.accounts import Credentials
-from tidegate.security import tokens
+from tidegate.security import audit_log, tokens
 from tidegate.security.scopes import SCOPES
 from tidegate.wiring import Hub
 from tidegate.workflows.operation import users
@@ -385,6 +385,12 @@ def test_what_does_not_fit_is_named_field_by_field(
     assert "sk_test_1" not in str(told)
 
 
+def test_a_number_that_nothing_reads_is_refused(hub: Hub, client_of: Callable[..., Client]) -> None:
+    connected(hub, "acme")
+    told = problem(client_of("read").get("/api/contacts", params={"after": "9" * 5_000}), 422)
+    assert "beyond all that there can be" in told["detail"]
+
+
 def test_a_run_is_shown(hub: Hub, client_of: Callable[..., Client]) -> None:
     connected(hub, "acme")
     with hub.engine.begin() as db:
@@ -437,6 +443,8 @@ def test_a_sync_without_a_worker_is_accepted_all_the_same(
     assert client_of("operate").post("/api/integrations/stripe/sync", json=more).status_code == 202
     with hub.engine.connect() as db:
         assert db.scalar(ASKED) == {"connection": "acme", "resources": [], "full": True}, "nothing is dropped"
+        told = [(row["action"], row["subject"], row["detail"]["full"]) for row in audit_log.newest(db, 2)]
+    assert told == [("import.asked", "acme", True), ("import.asked", "acme", None)]
 
 
 def test_connect_and_disconnect(hub: Hub, client_of: Callable[..., Client], make_sandbox: Callable[..., Any]) -> None:
@@ -454,6 +462,9 @@ def test_connect_and_disconnect(hub: Hub, client_of: Callable[..., Client], make
     ended = admin.delete("/api/integrations/stripe")
     assert ended.json()["disconnected_at"] is not None
     problem(admin.post("/api/integrations/stripe/sync"), 422, "usage-error")
+    with hub.engine.connect() as db:
+        told = [(row["actor"].split(":")[0], row["action"], row["subject"]) for row in audit_log.newest(db, 2)]
+    assert told == [("token", f"connection.{done}", "acme") for done in ("disconnected", "connected")]
 
 
 def test_a_platform_is_connected_with_its_accounts(

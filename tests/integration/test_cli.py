@@ -81,6 +81,13 @@ def test_an_account_is_connected_imported_audited_queried_exported_and_let_go(
     assert purged["deleted"]["stripe.customers"] == counted["rows"][0][0]
     status = cli.json("status")
     assert (status["connections"], status["problems"]) == ([], [])
+    told = cli.json(
+        "sql", "select action, subject from tidegate.audit_log where starts_with(actor, 'cli:') order by id"
+    )
+    assert [" ".join(row) for row in told["rows"]] == [
+        "connection.connected test", "import.begun test", "import.begun test", "connection.connected other",
+        "connection.purged other", "connection.disconnected test", "connection.purged test",
+    ]  # fmt: skip
 
 
 def test_what_cannot_be_imported_alone_is_refused_and_says_what_to_ask_for(cli: Cli, make_sandbox: Make) -> None:

@@ -195,6 +195,8 @@ def test_disconnecting_says_what_happens_and_wants_the_name(
     assert hub.accounts() == []
     with hub.engine.connect() as db:
         left = int(db.scalar(text("select count(*) from stripe.customers where connection = 'acme'")) or 0)
+        [change] = db.execute(text("select actor, action from tidegate.audit_log where actor <> 'cli:test'")).all()
+    assert change == ("token:desk", "connection.purged" if purge else "connection.disconnected")
     assert (left == 0) is purge
     if not purge:
         assert "Connect it again" in client.get("/connections/acme").text

@@ -375,7 +375,7 @@ values ('acme', '{"create_missing": true, "only_subscribed": false}')""")
     live.catch_up()
     assert live.one("select balance from stripe.customers where id = :id", id=body["id"]) == 5
     assert places(hub.engine, SECRET) == []
-    purge(hub.engine, "acme")
+    purge(hub.engine, "acme", "cli:test")
     live = Live(hub, live.sandbox, "back")  # another name, the same account
     imported(hub, live.account)
     assert live.one("select balance from stripe.customers where id = :id", id=body["id"]) == 5

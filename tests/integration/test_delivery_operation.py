@@ -479,7 +479,7 @@ def test_a_purge_takes_what_is_due_of_the_connection(post: Post, receiver: Recei
     post.tell(None, [1], "sync.finished")
     post.tell(post.contact("acme"), [2])
     assert disconnect.count_for_purge(post.engine, "acme")["tidegate.deliveries"] == 1
-    disconnect.purge(post.engine, "acme")
+    disconnect.purge(post.engine, "acme", "cli:test")
     assert post.waiting() == 1
     assert post.deliver().delivered == 1
 

@@ -173,11 +173,11 @@ def test_an_account_that_is_gone_is_disconnected_and_comes_back(platform: Stripe
 
 def test_what_a_person_disconnected_stays_out_until_a_person_asks(platform: Stripe) -> None:
     platform.fan_out()
-    assert disconnect(platform.hub.engine, NEW[0]).left_out
+    assert disconnect(platform.hub.engine, NEW[0], "cli:test").left_out
     assert platform.problems(NEW[0]) == []
     assert platform.fan_out().names("left_out") == [NEW[0]]
     assert names(platform.hub, connected=True) == ["plat", NEW[1]]
-    assert platform.fan_out(by_hand=True).names("again") == [NEW[0]]
+    assert platform.fan_out(actor="cli:test").names("again") == [NEW[0]]
     assert not platform.named(NEW[0]).left_out
 
 
@@ -209,8 +209,8 @@ def test_names_that_clash_get_a_number_and_odd_ones_are_spelt_plainly(platform: 
 
 def test_a_disconnected_platform_takes_its_accounts_along_and_brings_them_back(platform: Stripe) -> None:
     platform.fan_out()
-    disconnect(platform.hub.engine, NEW[0])
-    disconnect(platform.hub.engine, "plat")
+    disconnect(platform.hub.engine, NEW[0], "cli:test")
+    disconnect(platform.hub.engine, "plat", "cli:test")
     assert names(platform.hub, connected=True) == []
     context = TaskContext(platform.hub.engine, platform.hub.stripe)
     assert connection_tasks.fan_out(context, "plat")["state"] == "no platform"
@@ -226,9 +226,9 @@ def test_a_purged_platform_takes_its_accounts_along(platform: Stripe) -> None:
     counts = count_for_purge(platform.hub.engine, "plat")
     assert counts["stripe.customers"] == sum(platform.truth(name)["customers"] for name in NEW)
     with runs.exclusive(platform.hub.engine, NEW[1], "import"), pytest.raises(ImportRunning, match=NEW[1]):
-        purge(platform.hub.engine, "plat")
+        purge(platform.hub.engine, "plat", "cli:test")
     assert names(platform.hub) == ["plat", *NEW]
-    assert purge(platform.hub.engine, "plat") == counts
+    assert purge(platform.hub.engine, "plat", "cli:test") == counts
     assert names(platform.hub) == []
     assert platform.run("select count(*) from stripe.customers") == [0]
 
@@ -241,9 +241,9 @@ def test_a_purge_forgets_the_budget_unless_another_connection_uses_it(platform: 
         two.get("/v1/account")
     budgets = platform.run("select connection || ' ' || ceiling from rate_budget where endpoint = ''")
     assert budgets == [f"{platform.named('plat').budget} 500"], "one for both, and the lower of the two"
-    purge(platform.hub.engine, "twin")
+    purge(platform.hub.engine, "twin", "cli:test")
     assert platform.run("select count(*) from rate_budget") == [2]
-    purge(platform.hub.engine, "plat")
+    purge(platform.hub.engine, "plat", "cli:test")
     assert platform.run("select count(*) from rate_budget") == [0]
 
 
@@ -267,7 +267,7 @@ def test_an_account_that_gets_a_key_of_its_own_is_the_platforms_no_more(platform
     def opening(key: str, _base: str | None) -> Any:
         return platform.hub.stripe(account)
 
-    connect(platform.hub.engine, platform.hub.vault, ConnectRequest("sk_test_own", api_base=base), opening)
+    connect(platform.hub.engine, platform.hub.vault, ConnectRequest("sk_test_own", api_base=base), opening, "cli:test")
     assert platform.named(NEW[0]).platform is None, "found by its account, and keeps its name and data"
     with platform.hub.engine.connect() as db:
         assert accounts.credentials(db, NEW[0], platform.hub.vault).api_key == "sk_test_own"

@@ -20,6 +20,7 @@ from tidegate.sandbox.config import SandboxConfig
 from tidegate.sandbox.server import Sandbox
 from tidegate.security import tokens
 from tidegate.stripe_api.resources import RESOURCES
+from tidegate.web import csv_lines
 from tidegate.web.mirror import inbox_page
 from tidegate.wiring import Hub
 from tidegate.workflows import connection_tasks
@@ -200,6 +201,8 @@ def test_an_object_is_found_by_its_id(hub: Hub, account: Account, client: Client
         ("/inbox?state=nothing", 200),
         ("/audits/999999", 404),
         ("/audits/99999999999999999999", 404),
+        (f"/audits/{'9' * 5_000}", 422),
+        (f"/contacts?page={'9' * 5_000}", 422),
         ("/export/users.csv", 422),
         ("/export/customers.csv?connection=nobody", 404),
     ],
@@ -328,6 +331,23 @@ def test_a_table_is_exported_as_the_command_does(hub: Hub, account: Account, cli
     with hub.engine.connect() as db:
         assert len(rows) == db.scalar(text("select count(*) from stripe.prices"))
     assert json.loads(rows[0]["data"])["object"] == "price"
+
+
+def test_no_name_of_a_customer_is_a_formula_in_an_exported_table(hub: Hub, account: Account, client: Client) -> None:
+    """A customer names itself at checkout; the same texts are marked as in other CSV of pages."""
+    names = ['=HYPERLINK("http://x")', "+1", "-1", "@a", "\tx", "\rx", "Acme = 1", ""]
+    with hub.engine.begin() as db:
+        ids = list(db.scalars(text("select id from stripe.customers order by id limit 8")))
+        known = {row.id: row.name for row in db.execute(text("select id, name from stripe.customers"))}
+        for one, name in zip(ids, names, strict=True):
+            db.execute(text("update stripe.customers set name = :name where id = :id"), {"id": one, "name": name})
+    answer = client.get(f"/export/customers.csv?connection={account.name}")
+    with hub.engine.begin() as db:
+        for one in ids:
+            db.execute(text("update stripe.customers set name = :name where id = :id"), {"id": one, "name": known[one]})
+    told = {row["id"]: row["name"] for row in csv.DictReader(io.StringIO(answer.text, newline=""))}
+    assert [told[one] for one in ids] == [csv_lines.cell(name) for name in names]
+    assert told[ids[0]].startswith("'=")
 
 
 def test_every_page_says_that_data_are_not_real(hub: Hub, account: Account, client: Client) -> None:

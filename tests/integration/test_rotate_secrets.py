@@ -5,6 +5,7 @@ import os
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from cryptography.fernet import Fernet
@@ -35,12 +36,19 @@ def sealed(engine: Engine) -> set[bytes]:
         return {bytes(one) for row in rows for one in row if one is not None}
 
 
+def noted(engine: Engine) -> list[Any]:
+    """What the audit log says."""
+    with engine.connect() as db:
+        rows = db.execute(text("select actor, action, subject, detail from tidegate.audit_log")).all()
+        return [tuple(row) for row in rows]
+
+
 def test_a_key_file_gets_a_new_key_that_opens_everything_and_the_old_one_nothing(
     engine: Engine, tmp_path: Path
 ) -> None:
     store(engine, open_vault("", tmp_path))
     before, [old_key] = sealed(engine), KeyFile(tmp_path).keys()
-    rotated = rotate_secrets(engine, "", tmp_path)
+    rotated = rotate_secrets(engine, "", tmp_path, "cli:test")
     assert (rotated.key, rotated.secrets, rotated.connections) == ("file", 4, {"one": 1, "two": 3})
     [new_key] = KeyFile(tmp_path).keys()
     assert new_key != old_key
@@ -50,6 +58,7 @@ def test_a_key_file_gets_a_new_key_that_opens_everything_and_the_old_one_nothing
     assert readable(engine, open_vault(new_key, tmp_path)) == CREDENTIALS
     with pytest.raises(SecretKeyLost):
         readable(engine, open_vault(old_key, tmp_path))
+    assert noted(engine) == [("cli:test", "secrets.rotated", "the key file", {"secrets": 4})]
 
 
 def test_the_urls_of_sources_get_the_new_key_too(engine: Engine, tmp_path: Path) -> None:
@@ -58,7 +67,7 @@ def test_the_urls_of_sources_get_the_new_key_too(engine: Engine, tmp_path: Path)
     with engine.begin() as db:
         sources.define(db, "warehouse", url, "", lambda: vault)
         sources.define(db, "files", "duckdb:///data.duckdb", "", lambda: vault)
-    rotated = rotate_secrets(engine, "", tmp_path)
+    rotated = rotate_secrets(engine, "", tmp_path, "cli:test")
     with engine.begin() as db:
         stored = [bytes(one) for one in db.scalars(text("select url from tidegate.sources where url is not null"))]
         db.execute(text("truncate tidegate.sources"))
@@ -71,7 +80,7 @@ def test_a_process_at_work_takes_the_new_key_up(engine: Engine, tmp_path: Path) 
     at_work = open_vault("", tmp_path)
     store(engine, at_work)
     read_before = at_work.seal("read before the rotation")
-    rotate_secrets(engine, "", tmp_path)
+    rotate_secrets(engine, "", tmp_path, "cli:test")
     [new_key] = KeyFile(tmp_path).keys()
     assert readable(engine, at_work) == CREDENTIALS
     assert open_vault(new_key, tmp_path).open(at_work.seal("stored after it"), "it") == "stored after it"
@@ -86,7 +95,7 @@ def test_what_is_stored_while_the_key_changes_is_sealed_with_the_new_one(engine:
     with engine.begin() as saving:
         sealing.hold_key(saving)
         late = at_work.seal("sealed just before")
-        rotation = threading.Thread(target=rotate_secrets, args=(engine, "", tmp_path))
+        rotation = threading.Thread(target=rotate_secrets, args=(engine, "", tmp_path, "cli:test"))
         rotation.start()
         with engine.connect() as db:
             until(lambda: db.scalar(text(waiting)), "the rotation waits for who is storing")
@@ -103,7 +112,7 @@ def test_a_secret_that_no_key_opens_is_named_and_nothing_changes(engine: Engine,
     KeyFile(tmp_path).replace([Fernet.generate_key().decode()])
     keys = KeyFile(tmp_path).keys()
     with pytest.raises(SecretKeyLost, match="credential of one cannot be decrypted"):
-        rotate_secrets(engine, "", tmp_path)
+        rotate_secrets(engine, "", tmp_path, "cli:test")
     assert (sealed(engine), KeyFile(tmp_path).keys()) == (before, keys)
 
 
@@ -111,14 +120,15 @@ def test_a_key_of_the_environment_is_rotated_by_putting_a_new_one_before_it(engi
     old, new = Fernet.generate_key().decode(), Fernet.generate_key().decode()
     store(engine, open_vault(old, tmp_path))
     with pytest.raises(ConfigurationError, match="set TIDEGATE_SECRET_KEY to the new and the old key"):
-        rotate_secrets(engine, old, tmp_path)
+        rotate_secrets(engine, old, tmp_path, "cli:test")
     assert readable(engine, open_vault(f"{new},{old}", tmp_path)) == CREDENTIALS
-    rotated = rotate_secrets(engine, f"{new}, {old}", tmp_path)
+    rotated = rotate_secrets(engine, f"{new}, {old}", tmp_path, "cli:test")
     assert (rotated.key, rotated.source, rotated.secrets) == ("environment", "TIDEGATE_SECRET_KEY", 4)
     assert readable(engine, open_vault(new, tmp_path)) == CREDENTIALS
     with pytest.raises(SecretKeyLost):
         readable(engine, open_vault(old, tmp_path))
     assert list(tmp_path.iterdir()) == []
+    assert noted(engine) == [("cli:test", "secrets.rotated", "TIDEGATE_SECRET_KEY", {"secrets": 4})]
 
 
 @pytest.fixture
@@ -154,5 +164,5 @@ def test_the_command_says_what_it_did_and_no_key(
 def test_root_leaves_the_key_file_to_the_account_that_had_it(engine: Engine, tmp_path: Path) -> None:
     store(engine, open_vault("", tmp_path))
     os.chown(KeyFile(tmp_path).path, 65534, 65534)
-    rotate_secrets(engine, "", tmp_path)
+    rotate_secrets(engine, "", tmp_path, "cli:test")
     assert KeyFile(tmp_path).path.stat().st_uid == 65534

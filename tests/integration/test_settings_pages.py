@@ -4,6 +4,7 @@ import csv
 import io
 import re
 from collections.abc import Iterator
+from functools import partial
 
 import pytest
 from httpx import Client
@@ -13,16 +14,21 @@ from tests.support.receiver import Receiver
 from tests.support.told import Told
 from tests.support.visiting import sign_in, visited
 
-from tidegate.catalog import journal
+from tidegate.catalog import features, journal
 from tidegate.connections import accounts
 from tidegate.connections.accounts import Credentials
+from tidegate.contacts import changes
+from tidegate.contacts.records import Record
 from tidegate.lifecycle import routes
 from tidegate.pricing.policy import SETTINGS
 from tidegate.revenue.editions import Terms
 from tidegate.security import audit_log, saved_views, tokens
 from tidegate.web.revenue import policy
 from tidegate.web.settings import views_page
+from tidegate.web.wording import contact_page
 from tidegate.wiring import Hub
+from tidegate.workflows.contacts import contacts_edit, contacts_suppress
+from tidegate.workflows.entitlements import entitlements
 from tidegate.workflows.operation import audit_trail, users
 from tidegate.workflows.operation.audit_trail import Wanted
 
@@ -67,6 +73,18 @@ def test_what_is_wrong_with_a_token_is_said_beside_its_field(
     assert f'id="{beside}"' in answer.text
     assert "checked" in answer.text or "My &lt;b&gt;" in answer.text, "what was said stays"
     assert len(_tokens(hub)) == 1
+
+
+def test_two_tokens_that_work_never_share_a_name(hub: Hub, admin: Client) -> None:
+    """What is done with a token is written down by its name, and its views are kept by it."""
+    sent = {"name": "twin", "scope-read": "yes"}
+    assert admin.post("/tokens", data=sent).status_code == 200
+    again = admin.post("/tokens", data=sent | {"name": " twin "})
+    assert again.status_code == 422
+    assert "There is a token of this name" in again.text or "there is a token of this name" in again.text
+    [one] = [one for one in _tokens(hub) if one.name == "twin"]
+    admin.post("/tokens/revoke", data={"id": one.id})
+    assert admin.post("/tokens", data=sent).status_code == 200
 
 
 def _tokens(hub: Hub) -> list[tokens.Token]:
@@ -117,6 +135,22 @@ def test_changes_are_read_by_pages_and_each_once(hub: Hub, admin: Client) -> Non
             rows += more
     assert [(row["log"], row["id"]) for row in rows] == every
     assert len(set(every)) == 14
+
+
+def test_no_change_is_left_out_whatever_the_order_of_times_and_ids(hub: Hub, admin: Client) -> None:
+    """A row whose id is smaller may be the later one: it was begun first, and ended last."""
+    noted(hub, 6)
+    with hub.engine.begin() as db:
+        db.execute(text("update tidegate.audit_log set at = at - 2 * (at - (select min(at) from tidegate.audit_log))"))
+        expected = {row["id"] for row in audit_log.newest(db, 100)}
+        seen: list[int] = []
+        rows, after = audit_trail.page(db, Wanted(log="access"), limit=2)
+        seen += [row["id"] for row in rows]
+        while after:
+            rows, after = audit_trail.page(db, Wanted(log="access"), after=after, limit=2)
+            seen += [row["id"] for row in rows]
+    assert len(seen) == len(set(seen))
+    assert set(seen) == expected
 
 
 def test_lists_of_settings_are_exported(hub: Hub, admin: Client) -> None:
@@ -251,3 +285,47 @@ def test_the_next_digest_is_shown_and_nothing_is_sent(hub: Hub, admin: Client) -
     assert admin.get("/digests?every=daily&owner=nobody").status_code == 404
     with hub.engine.connect() as db:
         assert db.scalar(text("select count(*) from tidegate.digests")) == 0
+
+
+def test_changes_of_contacts_tell_what_and_no_words_about_anybody(hub: Hub, admin: Client) -> None:
+    put = partial(contacts_edit.put, hub.engine, False, by="user:ada", connection=None)
+    acme, eve = (put(Record(*one))[0].ref for one in (("account", "audited"), ("user", "eve")))
+    contacts_edit.change(hub.engine, False, acme, {"name": "Audited Ltd", "emails": ["zoe@corp.example"]}, "user:ada")
+    contacts_edit.member(hub.engine, False, acme, eve, "user:ada", role="owner")
+    with hub.engine.begin() as db:
+        contacts_suppress.suppress(db, False, acme, "Zoe asked us to", "user:ada")
+        changes.note(db, "settings", "user:ada", what={"connection": "acme", "settings": {"create_missing": True}})
+        found = audit_trail.page(db, Wanted(actor="user:ada", log="contacts"))[0]
+    told = {row["action"]: (row["subject"], row["detail"]) for row in found if row["action"] != "make"}
+    assert told["settings"] == ("acme", {"connection": "acme", "settings": {"create_missing": True}})
+    assert told["update"][0] == acme
+    assert {"emails", "name"} <= set(told["update"][1]["fields"])
+    assert told["suppress"] == (acme, {})
+    assert told["join"] == (acme, {"account": acme, "user": eve})
+    page = admin.get("/audit-log?log=contacts").text
+    assert f'href="{contact_page(acme)}"' in page
+    assert "zoe@" not in page
+    assert "Zoe" not in page
+
+
+def test_overrides_are_told_as_they_are_given_and_revoked(hub: Hub, admin: Client) -> None:
+    ref = contacts_edit.put(hub.engine, False, Record("account", "gifted"), "user:ada", connection=None)[0].ref
+    with hub.engine.begin() as db:
+        features.define(db, "sso", "boolean")
+    gift = {"by": "user:ada", "feature": "sso", "reason": "for Zoe"}
+    numbers = [entitlements.give(hub.engine, False, ref, **gift)["id"] for _ in range(2)]
+    entitlements.revoke(hub.engine, False, numbers[0], "token:desk")
+    wanted = Wanted(log="overrides", subject="gifted")
+    with hub.engine.connect() as db:
+        whole = list(audit_trail.every(db, wanted))
+        first, after = audit_trail.page(db, wanted, limit=2)
+        rest, end = audit_trail.page(db, wanted, after=after, limit=2)
+    assert [(row["action"], row["actor"], row["detail"]["override"]) for row in whole] == [
+        ("override.revoked", "token:desk", numbers[0]),
+        ("override.given", "user:ada", numbers[1]),
+        ("override.given", "user:ada", numbers[0]),
+    ]
+    assert (first + rest, end) == (whole, "")
+    page = admin.get("/audit-log?log=overrides").text
+    assert "feature sso" in page
+    assert "Zoe" not in page

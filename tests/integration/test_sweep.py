@@ -217,7 +217,7 @@ def test_while_an_import_reads_the_lists_there_is_nothing_to_sweep(live: Live) -
     with runs.exclusive(live.hub.engine, "acme", "sweep"), pytest.raises(SweepRunning, match="sweeping acme"):
         swept(live)
     with runs.exclusive(live.hub.engine, "acme", "sweep"), pytest.raises(ImportRunning):
-        purge(live.hub.engine, "acme")
+        purge(live.hub.engine, "acme", "cli:test")
     assert last(live) is None
 
 

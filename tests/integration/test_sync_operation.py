@@ -481,11 +481,11 @@ def test_a_purge_counts_and_takes_the_syncs_of_its_connection(warehouse: Warehou
     engine = warehouse.hub.engine
     first_run(warehouse)
     with holding(warehouse), pytest.raises(SyncRunning):
-        disconnect.purge(engine, "acme")
+        disconnect.purge(engine, "acme", "cli:test")
     counts = disconnect.count_for_purge(engine, "acme")
     named = {name: counts[f"tidegate.{name}"] for name in ("requests", "sync_rows", "sync_plans", "syncs")}
     assert named == {"requests": 3, "sync_rows": 3, "sync_plans": 1, "syncs": 1}
-    assert disconnect.purge(engine, "acme") == counts
+    assert disconnect.purge(engine, "acme", "cli:test") == counts
     left = "select (select count(*) from tidegate.sync_rows) + (select count(*) from tidegate.runs)"
     assert warehouse.rows(left) == [(0,)]
 

@@ -36,7 +36,7 @@ def stripe(key: str, base: str | None, patience: Patience = QUICK) -> Generator[
 def connected(hub: Hub, sandbox: "Sandbox", name: str = "acme", **request: Any) -> Account:
     """A connection to the sandbox, without limits of ours."""
     wanted = {"api_key": sandbox.key, "api_base": sandbox.url, "name": name, "rate": 0, "endpoint_rate": 0} | request
-    return connect(hub.engine, hub.vault, ConnectRequest(**wanted), stripe)
+    return connect(hub.engine, hub.vault, ConnectRequest(**wanted), stripe, "cli:test")
 
 
 def imported(hub: Hub, account: Account, *resources: str, key: str | None = None, **options: Any) -> dict[str, Any]:

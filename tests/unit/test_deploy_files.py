@@ -68,3 +68,11 @@ def test_web_and_workers_are_apart_and_wait_for_the_schema() -> None:
     assert OURS["worker"]["deploy"]["replicas"] == 2
     for name in ("web", "worker"):
         assert OURS[name]["depends_on"]["migrate"]["condition"] == "service_completed_successfully"
+
+
+def test_the_proxy_in_front_of_the_containers_is_believed() -> None:
+    """It comes in by the gateway of their network, which has to be one that is named; see `trusted_proxies`."""
+    [network] = COMPOSE["networks"]["default"]["ipam"]["config"]
+    assert OURS["web"]["environment"]["TIDEGATE_TRUSTED_PROXIES"] == network["subnet"]
+    default = network["subnet"].removeprefix("${PROXY_NETWORK:-").removesuffix("}")
+    assert Settings(trusted_proxies=default).proxies == ["172.31.84.0/24"]

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+from pydantic import ValidationError
 
 from tidegate.settings import Settings, variable
 
@@ -28,3 +29,23 @@ def test_every_setting_has_a_name_in_the_environment() -> None:
     assert names["database_url"] == "DATABASE_URL"
     assert names["stripe_api_key"] == "STRIPE_API_KEY"
     assert names["import_readers"] == "TIDEGATE_IMPORT_READERS"
+
+
+@pytest.mark.parametrize(
+    ("given", "believed"),
+    [
+        ("10.0.0.7, 172.16.0.0/12,,2001:db8::/32", ["10.0.0.7", "172.16.0.0/12", "2001:db8::/32"]),
+        ("", []),
+    ],
+)
+def test_proxies_are_addresses_and_networks(monkeypatch: pytest.MonkeyPatch, given: str, believed: list[str]) -> None:
+    monkeypatch.setenv("TIDEGATE_TRUSTED_PROXIES", given)
+    assert Settings().proxies == believed
+
+
+@pytest.mark.parametrize("given", ["*", "proxy.internal", "10.0.0.7/8", "127.0.0.1 10.0.0.7"])
+def test_what_no_request_comes_from_is_no_proxy(monkeypatch: pytest.MonkeyPatch, given: str) -> None:
+    """`*` would believe everybody's word of where they come from; a network with bits of a host would match nothing."""
+    monkeypatch.setenv("TIDEGATE_TRUSTED_PROXIES", given)
+    with pytest.raises(ValidationError, match="addresses and networks"):
+        Settings()

@@ -4,20 +4,22 @@ import time
 from datetime import datetime
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Query, Request, Response
+from fastapi import APIRouter, Query, Response
 from pydantic import BaseModel, ConfigDict, Field, SecretStr
 
 from tidegate.api.auth import HubOf, requires
+from tidegate.api.contacts import Operator, by
 from tidegate.api.runs import Run, shown
 from tidegate.api.values import STRICT
 from tidegate.connections import runs
 from tidegate.connections.accounts import Account
 from tidegate.errors import UsageError
+from tidegate.security.tokens import Token
 from tidegate.stripe_api.resources import to_import
 from tidegate.wiring import Hub, open_by_key
 from tidegate.workflows.mirror import connect as connecting
 from tidegate.workflows.mirror import disconnect as disconnecting
-from tidegate.workflows.mirror import oauth
+from tidegate.workflows.mirror import import_account, oauth
 from tidegate.workflows.mirror.connect import ConnectRequest
 from tidegate.workflows.mirror.fan_out import fan_out
 from tidegate.workflows.operation import status as standing
@@ -25,6 +27,7 @@ from tidegate.workflows.operation import status as standing
 router = APIRouter(prefix="/api/integrations/stripe", tags=["connections"])
 
 Named = Annotated[str | None, Query(alias="connection", description="name; one connection alone needs none")]
+Admin = Annotated[Token, requires("admin")]
 START_SECONDS = 2.0  # how long an answer waits for a worker to begin
 
 
@@ -106,8 +109,8 @@ def status(hub: HubOf, connection: Named = None) -> Status:
     )
 
 
-@router.post("/connect", status_code=201, dependencies=[requires("admin")])
-def connect(hub: HubOf, key: Key) -> Connected:
+@router.post("/connect", status_code=201)
+def connect(hub: HubOf, key: Key, token: Admin) -> Connected:
     """Asks Stripe whose key it is and stores the connection, its secrets sealed; with `platform` connects the accounts,
     too.
     """
@@ -120,20 +123,20 @@ def connect(hub: HubOf, key: Key) -> Connected:
         rate=key.rate,
         endpoint_rate=key.endpoint_rate,
     )
-    account = connecting.connect(hub.engine, hub.vault, request, open_by_key)
+    account = connecting.connect(hub.engine, hub.vault, request, open_by_key, by(token))
     if key.platform:
         with hub.stripe(account) as api:
-            fan_out(hub.engine, account, api, by_hand=True)
+            fan_out(hub.engine, account, api, actor=by(token))
     return _connected(hub, account)
 
 
-@router.delete("", dependencies=[requires("admin")])
-def disconnect(hub: HubOf, connection: Named = None) -> Connected:
+@router.delete("")
+def disconnect(hub: HubOf, token: Admin, connection: Named = None) -> Connected:
     """Forgets the connection's keys and keeps its data; the accounts of a platform are disconnected with it. Access by
     OAuth is given back to Stripe, where it can be reached.
     """
     account = hub.account(connection)
-    done = _connected(hub, disconnecting.disconnect(hub.engine, account.name))
+    done = _connected(hub, disconnecting.disconnect(hub.engine, account.name, by(token)))
     oauth.give_back(hub.registered, account, open_by_key)
     return done
 
@@ -145,9 +148,9 @@ def _connected(hub: Hub, account: Account) -> Connected:
     return Connected(mode="live" if account.livemode else "test", accounts=others, **values)
 
 
-@router.post("/sync", status_code=202, dependencies=[requires("operate")])
+@router.post("/sync", status_code=202)
 def sync(
-    hub: HubOf, request: Request, response: Response, what: Import | None = None, connection: Named = None
+    hub: HubOf, token: Operator, response: Response, what: Import | None = None, connection: Named = None
 ) -> Started:
     """Lets a worker import the account, or go on with its import; one that runs already is answered as it is.
 
@@ -158,9 +161,8 @@ def sync(
     if account.disconnected_at:
         raise UsageError(problem=f"The connection {account.name} has no key any more; connect it again first.")
     to_import(wanted.resources, livemode=account.livemode)
-    names = list(wanted.resources)
     before = _last(hub, account.name)
-    request.app.state.doorbell.ring("import_account", connection=account.name, resources=names, full=wanted.full)
+    import_account.ask(hub.engine, account, by(token), wanted.resources, full=wanted.full)
     run = _begun(hub, account.name, before)
     response.headers["Location"] = f"/api/runs/{run.id}" if run else "/api/integrations/stripe/status"
     return Started(connection=account.name, run=run)

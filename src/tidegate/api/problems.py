@@ -29,7 +29,7 @@ from tidegate.errors import (
     outcome,
 )
 from tidegate.store.outage import Outage
-from tidegate.store.trouble import held_by_others, told, was_given_nul
+from tidegate.store.trouble import has_too_many_digits, held_by_others, told, was_given_nul
 
 log = logging.getLogger(__name__)
 
@@ -177,6 +177,11 @@ def install(app: FastAPI, routes: Sequence[APIRoute]) -> None:
         said = "The database could not be reached or did not answer in time. Try again soon."
         return problem(503, said, kind="DatabaseUnreachable", headers={"Retry-After": str(RETRY_SECONDS)})
 
+    def of_value(_request: Request, error: Exception) -> JSONResponse:
+        if has_too_many_digits(error):
+            return problem(422, "A number in what was asked for is beyond all that there can be.")
+        raise error
+
     def gone(_request: Request, _error: Exception) -> Response:
         return Response(status_code=HTTPStatus.BAD_REQUEST)  # nobody hears it
 
@@ -191,4 +196,5 @@ def install(app: FastAPI, routes: Sequence[APIRoute]) -> None:
     app.add_exception_handler(DBAPIError, of_database)
     app.add_exception_handler(PoolTimeoutError, of_database)
     app.add_exception_handler(ClientDisconnect, gone)
+    app.add_exception_handler(ValueError, of_value)
     app.add_exception_handler(Exception, unexpected)

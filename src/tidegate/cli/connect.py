@@ -134,15 +134,17 @@ def _with_key(hub: "Hub", name: str) -> "Account | None":
 
 def stored(hub: "Hub", request: "ConnectRequest") -> "Account":
     """Asks Stripe whose the key is and keeps the connection."""
+    from tidegate.cli.who import person
     from tidegate.wiring import open_by_key
     from tidegate.workflows.mirror.connect import connect as store
 
-    return store(hub.engine, hub.vault, request, open_by_key)
+    return store(hub.engine, hub.vault, request, open_by_key, person())
 
 
 def _fanned_out(hub: "Hub", account: "Account", yes: bool, as_json: bool) -> "tuple[FanOut, bool]":
     """The accounts of a platform, and whether they were connected: shown first, and only with a person's word."""
     from tidegate.cli import show
+    from tidegate.cli.who import person
     from tidegate.workflows.mirror.fan_out import fan_out, look
 
     with hub.stripe(account) as api:
@@ -153,7 +155,7 @@ def _fanned_out(hub: "Hub", account: "Account", yes: bool, as_json: bool) -> "tu
             show.table(columns, rows)
         if not yes and not (sys.stdin.isatty() and typer.confirm("Connect them like this?", err=True)):
             return found, False
-        return fan_out(hub.engine, account, api, by_hand=True), True
+        return fan_out(hub.engine, account, api, actor=person()), True
 
 
 def _print_links(as_json: bool) -> None:

@@ -140,16 +140,18 @@ def _simulated(place: "DemoHome", options: dict[str, int]) -> Generator[tuple["S
 
 def _connected(hub: "Hub", url: str, key: str) -> tuple["Account", str]:
     """The connection, without limits of ours, and the secret of its webhooks."""
+    from tidegate.cli.who import person
     from tidegate.stripe_api.client import StripeApi
     from tidegate.stripe_api.limits import LocalBudget
     from tidegate.workflows.mirror.connect import ConnectRequest, connect
 
     secret = f"whsec_{secrets.token_urlsafe(24)}"
     request = ConnectRequest(key, NAME, write_key=key, webhook_secrets=(secret,), api_base=url, rate=0, endpoint_rate=0)
-    account = connect(
-        hub.engine, hub.vault, request, lambda key, base: closing(StripeApi(key, base=base, budget=LocalBudget()))
-    )
-    return account, secret
+
+    def opened(key: str, base: str | None) -> "closing[StripeApi]":
+        return closing(StripeApi(key, base=base, budget=LocalBudget()))
+
+    return connect(hub.engine, hub.vault, request, opened, person()), secret
 
 
 def _imported(hub: "Hub", account: "Account", steps: "Steps") -> dict[str, Any]:

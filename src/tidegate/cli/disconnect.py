@@ -25,6 +25,7 @@ def disconnect(
     """Forget a connection's keys; its data stays unless purged. A Connect platform takes its accounts along."""
     from tidegate.cli import show
     from tidegate.cli.hub import opened
+    from tidegate.cli.who import person
     from tidegate.wiring import open_by_key
     from tidegate.workflows.mirror import disconnect as disconnecting
     from tidegate.workflows.mirror import oauth
@@ -40,7 +41,7 @@ def disconnect(
         if others:
             _check(name, confirm, "disconnected")
         before = hub.account(name)
-        account = disconnecting.disconnect(hub.engine, name)
+        account = disconnecting.disconnect(hub.engine, name, person())
         kept = oauth.give_back(hub.registered, before, open_by_key)
     if as_json:
         when = account.disconnected_at
@@ -53,6 +54,7 @@ def disconnect(
 def _purge(hub: "Hub", name: str, confirm: str, others: Sequence[str], as_json: bool) -> None:
     """Deletes all that is stored of it, after it was shown how much that is."""
     from tidegate.cli import show
+    from tidegate.cli.who import person
     from tidegate.wiring import open_by_key
     from tidegate.workflows.mirror import disconnect as disconnecting
     from tidegate.workflows.mirror import oauth
@@ -64,7 +66,7 @@ def _purge(hub: "Hub", name: str, confirm: str, others: Sequence[str], as_json: 
         show.table(["table", "rows to delete"], [*counts.items(), ("total", sum(counts.values()))])
     _check(name, confirm, "deleted")
     account = hub.account(name)
-    deleted = disconnecting.purge(hub.engine, name)
+    deleted = disconnecting.purge(hub.engine, name, person())
     kept = oauth.give_back(hub.registered, account, open_by_key)
     if as_json:
         show.document({"connection": name, "deleted": deleted, "accounts": others})

@@ -34,12 +34,13 @@ def import_(
     """
     from tidegate.cli import progress, show
     from tidegate.cli.hub import opened, stopping
+    from tidegate.cli.who import person
     from tidegate.errors import WorkStopped
     from tidegate.workflows.mirror.import_account import ImportOptions, import_account
 
     with opened(may_migrate=True, pool_size=8) as hub:
         account = hub.account(connection)
-        options = ImportOptions(tuple(resource or ()), full, hub.settings.import_readers)
+        options = ImportOptions(tuple(resource or ()), full, hub.settings.import_readers, actor=person())
         with hub.stripe(account) as api, stopping(STOPPING) as stop, progress.shown() as tell:
             try:
                 with api.heeding(stop.event):

@@ -20,11 +20,12 @@ def rotate(as_json: AsJson = False) -> None:
     """
     from tidegate.cli import show
     from tidegate.cli.hub import opened
+    from tidegate.cli.who import person
     from tidegate.workflows.operation.rotate_secrets import rotate_secrets
 
     with opened(may_migrate=True) as hub:
         config = hub.settings
-        rotated = rotate_secrets(hub.engine, config.secret_key.get_secret_value(), config.home)
+        rotated = rotate_secrets(hub.engine, config.secret_key.get_secret_value(), config.home, person())
     if as_json:
         show.document(rotated.as_json())
         return

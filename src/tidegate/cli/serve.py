@@ -60,7 +60,7 @@ def serve(
                 page = config.public_url.rstrip("/") or address(listening)
                 remark(f"Become its first admin, by this link, once: {page}/welcome?link={secret}")
 
-        run_server(site, listening, ready, parent_pipe)
+        run_server(site, listening, ready, parent_pipe, config.proxies)
 
 
 def bind(host: str, port: int) -> socket.socket:

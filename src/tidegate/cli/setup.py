@@ -109,9 +109,10 @@ def _look(hub: "Hub", account: "Account", result: dict[str, Any], say: Any) -> N
 def _read(hub: "Hub", account: "Account", resources: tuple[str, ...]) -> dict[str, Any]:
     from tidegate.cli import progress
     from tidegate.cli.import_ import step
+    from tidegate.cli.who import person
     from tidegate.workflows.mirror.import_account import ImportOptions, import_account
 
-    options = ImportOptions(resources, readers=hub.settings.import_readers)
+    options = ImportOptions(resources, readers=hub.settings.import_readers, actor=person())
     with hub.stripe(account) as api, progress.shown() as tell:
         return import_account(hub.engine, account, api, options, progress=lambda now: tell(step(now)))
 

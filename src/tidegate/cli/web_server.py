@@ -8,7 +8,7 @@ import signal
 import socket
 import sys
 import threading
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Sequence
 from types import FrameType
 from typing import Any
 
@@ -80,9 +80,16 @@ class Server(uvicorn.Server):
         self.should_exit = True
 
 
-def run_server(site: Any, listener: socket.socket, ready: Callable[[], None], parent_pipe: int | None = None) -> None:
+def run_server(
+    site: Any,
+    listener: socket.socket,
+    ready: Callable[[], None],
+    parent_pipe: int | None = None,
+    proxies: Sequence[str] = (),
+) -> None:
     """Serves until SIGINT, SIGTERM or SIGHUP, or until `parent_pipe` (a descriptor) closes; answers what is under way
-    and returns. Calls `ready` once it serves.
+    and returns. Calls `ready` once it serves. `proxies`: addresses and networks whose X-Forwarded-Proto and
+    X-Forwarded-For are believed.
     """
     config = uvicorn.Config(
         site,
@@ -92,6 +99,7 @@ def run_server(site: Any, listener: socket.socket, ready: Callable[[], None], pa
         log_config=None,
         access_log=False,
         server_header=False,
+        forwarded_allow_ips=list(proxies),
         timeout_graceful_shutdown=GRACE,
     )
     server = Server(config, ready, parent_pipe)

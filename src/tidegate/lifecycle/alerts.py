@@ -19,6 +19,7 @@ from tidegate.lifecycle import newcomers, routes
 from tidegate.lifecycle.alert_rules import AlertRule
 from tidegate.lifecycle.placing import CHUNK, asked
 from tidegate.lifecycle.rules import NEVER, named
+from tidegate.security import audit_log
 from tidegate.store.planning import BY_INDEX, planned
 
 State = Literal["open", "acknowledged", "snoozed", "dismissed", "resolved"]
@@ -206,12 +207,12 @@ def move(
     until: datetime | None = None,
     note: str = "",
 ) -> None:
-    """A person moves an alert. `until`: of one that is snoozed, UTC where it has no zone; `note`: for others, and why
-    one is dismissed; without one, what was noted before stays.
+    """A person moves an alert, which the audit log tells. `until`: of one that is snoozed, UTC where it has no zone;
+    `note`: for others, and why one is dismissed; without one, what was noted before stays.
 
     Raises AlertUnknown, and LifecycleInvalid for what cannot be: one that is resolved, a dismissal without its reason.
     """
-    _movable(db, alert)
+    rule = _movable(db, alert)
     if state == "dismissed" and not note.strip():
         raise LifecycleInvalid(problem=f"Alert {alert} is dismissed with a reason, so that others know.")
     if until is not None and until.tzinfo is None:
@@ -220,25 +221,30 @@ def move(
         raise LifecycleInvalid(problem="An alert is snoozed until a time that is still to come.")
     values = {"id": alert, "state": state, "by": by, "until": until, "note": note.strip(), "as_of": as_of}
     db.execute(_MOVE, values)
+    audit_log.record(db, by, f"alert.{'reopened' if state == 'open' else state}", f"alert {alert}", rule=rule)
 
 
 def write_note(db: Connection, alert: int, note: str, by: str, as_of: datetime) -> None:
-    """A person writes beside an alert what others should know, in place of what was noted before; its state stays.
+    """A person writes beside an alert what others should know, in place of what was noted before; its state stays. The
+    audit log tells that they did, and not their words, which may be about somebody.
 
     Raises AlertUnknown, and LifecycleInvalid for one that is resolved and for a note without a word.
     """
-    _movable(db, alert)
+    rule = _movable(db, alert)
     if not note.strip():
         raise LifecycleInvalid(problem="A note says something.")
     db.execute(_NOTE, {"id": alert, "note": note.strip(), "by": by, "as_of": as_of})
+    audit_log.record(db, by, "alert.noted", f"alert {alert}", rule=rule)
 
 
-def _movable(db: Connection, alert: int) -> None:
-    known = db.execute(text("select state from tidegate.alerts where id = :id for update"), {"id": alert}).scalar()
+def _movable(db: Connection, alert: int) -> str:
+    """The rule of an alert that people may move or write about, held. Raises AlertUnknown, LifecycleInvalid."""
+    known = db.execute(text("select state, rule from tidegate.alerts where id = :id for update"), {"id": alert}).first()
     if known is None:
         raise AlertUnknown(alert=alert)
-    if known == "resolved":
+    if known.state == "resolved":
         raise LifecycleInvalid(problem=f"Alert {alert} was resolved by the facts; there is nothing left to do.")
+    return known.rule
 
 
 _WAKE = text("""

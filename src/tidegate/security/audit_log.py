@@ -1,4 +1,4 @@
-"""Writes down who changed who may do what: users, their roles and links, tokens."""
+"""Writes down who changed what of the hub: users, roles, links and tokens, connections, keys, imports, alerts."""
 
 from typing import Any
 

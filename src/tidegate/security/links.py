@@ -14,8 +14,13 @@ LASTS = timedelta(days=3)
 
 
 def make(db: Connection, user: User | None) -> str:
-    """The secret of a new link for the user, or (None) for who becomes the first admin; those made before are void."""
-    db.execute(delete(user_links).where(_whose(user)))
+    """The secret of a new link for the user, whose links from before are void; or (None) for who becomes the first
+    admin: of these each is good until there is one, for several processes print theirs.
+    """
+    if user is None:
+        db.execute(delete(user_links).where(user_links.c.user.is_(None), user_links.c.expires_at <= func.now()))
+    else:
+        db.execute(delete(user_links).where(user_links.c.user == user.id))
     made = secret()
     values = {"digest": digest(made), "user": user and user.id, "expires_at": func.now() + LASTS}
     db.execute(insert(user_links).values(values))
@@ -40,14 +45,10 @@ def spend(db: Connection, given: str, password: str, *, email: str = "", name: s
         raise LinkSpent()
     if spent.user is not None:
         return users.set_password(db, users.by_id(db, spent.user), password)
-    made = users.add(db, email, name, "admin")  # takes turns: of two who spend it at once one finds the other
+    made = users.add(db, email, name, "admin")  # takes turns: of two who spend theirs at once one finds the other
     if any(one.id != made.id for one in users.listing(db)):
         raise LinkSpent()
     return users.set_password(db, made, password)
-
-
-def _whose(user: User | None) -> ColumnElement[bool]:
-    return user_links.c.user.is_(None) if user is None else user_links.c.user == user.id
 
 
 def _good(given: str) -> tuple[ColumnElement[bool], ...]:

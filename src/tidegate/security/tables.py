@@ -85,7 +85,7 @@ audit_log = Table(
     Column("action", Text, nullable=False, comment="such as user.invited"),
     Column("subject", Text, nullable=False, comment="whom or what it was done to"),
     Column("detail", JSONB, nullable=False, server_default="{}"),
-    comment="who changed who may do what",
+    comment="who changed what of the hub: users, tokens, connections, imports, alerts",
 )
 Index("audit_log_at", audit_log.c.at)
 

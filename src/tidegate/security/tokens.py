@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import Connection, func, insert, or_, select, text, update
+from sqlalchemy import Connection, exists, func, insert, or_, select, text, update
 
 from tidegate.errors import ScopeUnknown, TokenUnknown
 from tidegate.security.digests import digest, secret
@@ -51,6 +51,12 @@ def create(db: Connection, name: str, scopes: Iterable[str]) -> tuple[int, str]:
     token = PREFIX + secret()
     made = insert(tokens).values(name=name, digest=digest(token), scopes=wanted).returning(tokens.c.id)
     return db.execute(made).scalar_one(), token
+
+
+def is_taken(db: Connection, name: str) -> bool:
+    """Whether a token that was not revoked has this name; until the transaction ends no other one gets it."""
+    db.execute(text("lock table tidegate.tokens in share row exclusive mode"))
+    return bool(db.scalar(select(exists().where(tokens.c.name == name, tokens.c.revoked_at.is_(None)))))
 
 
 def _rank(scope: str) -> int:

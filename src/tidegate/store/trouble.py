@@ -68,6 +68,11 @@ def was_out_of_range(error: BaseException) -> bool:
     return _sqlstate(error) in OUT_OF_RANGE
 
 
+def has_too_many_digits(error: BaseException) -> bool:
+    """Whether a number that was given is longer than Python reads any (4,300 digits), which no number of ours is."""
+    return isinstance(error, ValueError) and "integer string conversion" in str(error)
+
+
 def repeated(transaction: Callable[[], T], what: str, tries: int = TRIES) -> T:
     """Runs a transaction that stores `what`, again when others stood in its way: deadlocks, rows that stay locked.
 

@@ -14,7 +14,7 @@ from starlette.routing import Route
 from tidegate.errors import ConfigurationError, ConnectionMissing, TextInvalid, TidegateError, outcome
 from tidegate.security.oidc import Provider
 from tidegate.store.outage import Outage
-from tidegate.store.trouble import was_given_nul, was_out_of_range
+from tidegate.store.trouble import has_too_many_digits, was_given_nul, was_out_of_range
 from tidegate.web import overview_page
 from tidegate.web.access import Guard
 from tidegate.web.assets import shipped
@@ -64,6 +64,7 @@ from tidegate.wiring import Hub
 from tidegate.workflows.operation import provided_users
 
 log = logging.getLogger(__name__)
+BEYOND = "A number or a time in what was asked for is beyond all that there can be."
 
 
 def every_page(hub: Hub) -> tuple[Page, ...]:
@@ -140,6 +141,7 @@ def create_pages(hub: Hub, bound_to: str) -> Starlette:
             TidegateError: failures.of_error,
             DBAPIError: failures.of_database,
             PoolTimeoutError: failures.of_database,
+            ValueError: failures.of_value,
             Exception: failures.unexpected,
         },
     )
@@ -183,9 +185,15 @@ class Failures:
         if was_given_nul(error):
             return self.of_error(request, TextInvalid())
         if was_out_of_range(error):
-            return self._page(request, 422, "A number or a time in what was asked for is beyond all that there can be.")
+            return self._page(request, 422, BEYOND)
         self._outage.note("the page failed at the database", error)
         return self._page(request, 503, "The database could not be reached or did not answer in time.")
+
+    def of_value(self, request: Request, error: Exception) -> Response:
+        """For a number that nothing reads, wherever in an address or a form it stands. Raises what is none."""
+        if has_too_many_digits(error):
+            return self._page(request, 422, BEYOND)
+        raise error
 
     def unexpected(self, request: Request, error: Exception) -> Response:
         """For what was not foreseen; the log has the rest."""

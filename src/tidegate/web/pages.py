@@ -165,7 +165,7 @@ class Visit:
 class Page:
     """A page or what a form of one asks for. `scope`: what its visitor has to be allowed; empty: nothing. `handle` may
     touch the database: it runs in a thread. `file`: the field of the one file that its form may send; `longest`: bytes
-    of the whole form.
+    of the whole form; `secrets`: its fields that no page shows again.
     """
 
     path: str
@@ -174,6 +174,7 @@ class Page:
     method: str = "GET"
     file: str = ""
     longest: int = LONGEST_FORM
+    secrets: tuple[str, ...] = ()
 
 
 def route(site: Site, page: Page) -> Route:
@@ -194,7 +195,9 @@ def route(site: Site, page: Page) -> Route:
         if not page.scope or (visit.who is not None and visit.who.may(page.scope)):
             return None
         if visit.who is None or not visit.who.known:
-            return _held(visit) if any(visit.form.values()) else visit.go(_sign_in(visit.request), part=401)
+            return (
+                _held(visit, page.secrets) if any(visit.form.values()) else visit.go(_sign_in(visit.request), part=401)
+            )
         return visit.problem(403, f"This needs the role {needed(page.scope)}, which {visit.who.name} has not.")
 
     def answer(request: Request, form: Mapping[str, str], file: bytes) -> Response:
@@ -204,13 +207,15 @@ def route(site: Site, page: Page) -> Route:
     return Route(page.path, endpoint, methods=[page.method])
 
 
-def _held(visit: Visit) -> Response:
-    """For a form of who is not signed in any more: keeps what was typed, to be sent again after signing in. A
-    part of a page is kept by its own page, which stays.
+def _held(visit: Visit, secrets: tuple[str, ...]) -> Response:
+    """For a form of who is not signed in any more: keeps what was typed, to be sent again after signing in, but for
+    what is secret. A part of a page is kept by its own page, which stays.
     """
     if "hx-request" in visit.request.headers:
         return visit.go(_sign_in(visit.request), part=401)
-    return visit.render("signing_in/held.html", 401, action=visit.here, sent=visit.form)
+    sent = {name: value for name, value in visit.form.items() if name not in secrets}
+    left_out = any(visit.form.get(name) for name in secrets)
+    return visit.render("signing_in/held.html", 401, action=visit.here, sent=sent, left_out=left_out)
 
 
 def page_number(visit: Visit) -> int:

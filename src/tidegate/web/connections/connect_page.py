@@ -6,7 +6,6 @@ from starlette.responses import Response
 
 from tidegate.connections import accounts
 from tidegate.errors import OtherAccount, StripeUnreachable, TidegateError
-from tidegate.security import audit_log
 from tidegate.stripe_api.key_link import key_link, key_permissions
 from tidegate.stripe_api.purposes import PURPOSES
 from tidegate.web.connections.connections_page import connection_page
@@ -19,6 +18,7 @@ from tidegate.workflows.mirror.probe import looked_at
 
 STAYS = ("name", "api_base", "rate", "endpoint_rate", "platform")
 """Fields that are shown again as they were typed; no key or secret ever is."""
+SECRET = ("api_key", "write_key", "webhook_secret")
 
 
 def form(visit: Visit) -> Response:
@@ -44,17 +44,15 @@ def by_key(visit: Visit) -> Response:
         endpoint_rate=_number(sent.get("endpoint_rate", "")),
     )
     try:
-        account = connect(hub.engine, hub.vault, request, open_by_key)
+        account = connect(hub.engine, hub.vault, request, open_by_key, visit.actor)
     except TidegateError as error:
         return _page(visit, 422, typed=typed, **_said(error))
-    with hub.engine.begin() as db:
-        audit_log.record(db, visit.actor, "connection.connected", account.name, account=account.account, by="key")
     looked_at(hub.engine, account, hub.stripe(account))
     platform = f"{connection_page(account.name)}/accounts"
     return visit.go(platform if sent.get("platform") else connection_page(account.name))
 
 
-PAGES = (Page("/connect", form, "admin"), Page("/connect", by_key, "admin", "POST"))
+PAGES = (Page("/connect", form, "admin"), Page("/connect", by_key, "admin", "POST", secrets=SECRET))
 
 
 def _wrong(sent: Any) -> Texts:

@@ -10,7 +10,6 @@ from tidegate.connections import accounts
 from tidegate.connections.accounts import Account
 from tidegate.errors import ImportRunning, StripePermissionMissing, SyncRunning, TidegateError, UsageError
 from tidegate.mirror.event_list import ENDPOINT as EVENTS_ENDPOINT
-from tidegate.security import audit_log
 from tidegate.stripe_api.key_link import EVENTS
 from tidegate.stripe_api.purposes import PURPOSES
 from tidegate.stripe_api.resources import RESOURCES
@@ -58,13 +57,12 @@ def set_up_webhooks(visit: Visit) -> Response:
         opened = hub.stripe_writing if accounts.may_write(db, account.name) else hub.stripe
     try:
         with opened(account) as api:
-            made = webhook_endpoint.set_up(hub.engine, hub.vault, account, api, url)
+            webhook_endpoint.set_up(hub.engine, hub.vault, account, api, url, visit.actor)
     except StripePermissionMissing:
         said = "No key of this connection may set up webhooks. Do it by hand, in three steps, as it is said here."
         return _page(visit, account, 409, refused=said)
     except TidegateError as error:
         return _page(visit, account, 409, refused=str(error))
-    _note(visit, "connection.webhooks_set_up", account.name, endpoint=made)
     return visit.go(connection_page(account.name))
 
 
@@ -72,10 +70,9 @@ def keep_secret(visit: Visit) -> Response:
     """Keeps a signing secret that was copied from Stripe."""
     account, hub = _account(visit), visit.hub
     try:
-        webhook_endpoint.keep_secret(hub.engine, hub.vault, account.name, visit.form.get("secret", ""))
+        webhook_endpoint.keep_secret(hub.engine, hub.vault, account.name, visit.form.get("secret", ""), visit.actor)
     except UsageError as error:
         return _page(visit, account, 422, wrong=Texts(secret=str(error)))
-    _note(visit, "connection.webhook_secret", account.name)
     return visit.go(connection_page(account.name))
 
 
@@ -92,15 +89,13 @@ def part(visit: Visit) -> Response:
         return _parting(visit, account, 422, purge=purge, wrong=Texts(confirm=said))
     if purge:
         try:
-            deleted = disconnecting.purge(hub.engine, account.name)
+            deleted = disconnecting.purge(hub.engine, account.name, visit.actor)
         except (ImportRunning, SyncRunning) as error:
             return _parting(visit, account, 409, purge=True, refused=str(error))
         oauth.give_back(hub.registered, account, open_by_key)
-        _note(visit, "connection.purged", account.name, account=account.account, rows=sum(deleted.values()))
         return visit.render("connections/deleted.html", name=account.name, rows=sum(deleted.values()))
-    disconnecting.disconnect(hub.engine, account.name)
+    disconnecting.disconnect(hub.engine, account.name, visit.actor)
     kept = oauth.give_back(hub.registered, account, open_by_key)
-    _note(visit, "connection.disconnected", account.name, account=account.account)
     if kept:
         said = f"Disconnected. Stripe could not be told; the account's owner uninstalls the app there: {kept}"
         return _page(visit, _account(visit), refused=said)
@@ -119,8 +114,7 @@ def connect_accounts(visit: Visit) -> Response:
     """Connects them."""
     account = _account(visit)
     with visit.hub.stripe(account) as api:
-        found = fanning_out.fan_out(visit.hub.engine, account, api, by_hand=True)
-    _note(visit, "connection.accounts_connected", account.name, accounts=len(found.names("new", "again")))
+        fanning_out.fan_out(visit.hub.engine, account, api, actor=visit.actor)
     return visit.go("/connections")
 
 
@@ -144,7 +138,7 @@ OF_ONE = (
     Page("/connections/{name:str}", one),
     Page("/connections/{name:str}/look", look_again, "operate", "POST"),
     Page("/connections/{name:str}/webhooks", set_up_webhooks, "admin", "POST"),
-    Page("/connections/{name:str}/secret", keep_secret, "admin", "POST"),
+    Page("/connections/{name:str}/secret", keep_secret, "admin", "POST", secrets=("secret",)),
     Page("/connections/{name:str}/disconnect", parting, "admin"),
     Page("/connections/{name:str}/disconnect", part, "admin", "POST"),
     Page("/connections/{name:str}/accounts", platform_accounts, "admin"),
@@ -159,11 +153,6 @@ def connection_page(name: str) -> str:
 
 def _account(visit: Visit) -> Account:
     return visit.hub.account(visit.request.path_params["name"])
-
-
-def _note(visit: Visit, action: str, connection: str, **detail: Any) -> None:
-    with visit.hub.engine.begin() as db:
-        audit_log.record(db, visit.actor, action, connection, **detail)
 
 
 def _page(visit: Visit, account: Account, status: int = 200, **facts: Any) -> Response:

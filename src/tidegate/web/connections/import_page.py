@@ -16,8 +16,7 @@ from tidegate.web.pages import Page, Texts, Visit
 from tidegate.workflows import previewing
 from tidegate.workflows.catalog import catalog_suggest
 from tidegate.workflows.contacts import contacts_settings
-from tidegate.workflows.doorbell import Doorbell
-from tidegate.workflows.mirror import first_look
+from tidegate.workflows.mirror import first_look, import_account
 from tidegate.workflows.operation.capacity import workers_alive
 
 STEPS = ("found", "map", "match", "import", "result")
@@ -118,7 +117,7 @@ def _rung(visit: Visit, resources: list[str]) -> Response:
     if account.disconnected_at:
         said = f"It has no key any more. Connect {account.name} again first."
         return _page(visit, account, 409, refused=said)
-    Doorbell(visit.hub.engine).ring("import_account", connection=account.name, resources=resources)
+    import_account.ask(visit.hub.engine, account, visit.actor, resources)
     return visit.go(import_page(account.name))
 
 

@@ -17,6 +17,8 @@ from tidegate.web.wording import destination_page
 from tidegate.workflows.delivery import destinations, property_suppression
 
 SUPPRESSED = ("name", "reason", "by", "at", "managed_by")
+SECRET = tuple({f"o_{one.name}" for kind in KINDS for one in destination_form.options_of(kind) if one.secret})
+"""Fields of any kind's form."""
 
 
 def blank(visit: Visit) -> Response:
@@ -116,9 +118,9 @@ def unsuppress(visit: Visit) -> Response:
 
 PAGES = (
     Page("/destinations/-/new", blank, "admin"),
-    Page("/destinations/-/new", save, "admin", "POST"),
+    Page("/destinations/-/new", save, "admin", "POST", secrets=SECRET),
     Page("/destinations/{key:str}/edit", edit, "admin"),
-    Page("/destinations/{key:str}/edit", save, "admin", "POST"),
+    Page("/destinations/{key:str}/edit", save, "admin", "POST", secrets=SECRET),
     Page("/suppressed-properties", suppressed),
     Page("/suppressed-properties.csv", csv_answers.of("suppressed-properties", SUPPRESSED, exported)),
     Page("/suppressed-properties", suppress, "admin", "POST"),

@@ -72,7 +72,7 @@ def exported(visit: Visit) -> list[dict[str, Any]]:
 PAGES = (
     Page("/sources", listing),
     Page("/sources.csv", csv_answers.of("sources", EXPORTED, exported)),
-    Page("/sources", define, "admin", "POST"),
+    Page("/sources", define, "admin", "POST", secrets=("url",)),
     Page("/sources/{key:str}/test", test, "operate", "POST"),
     Page("/sources/{key:str}/remove", remove, "admin", "POST"),
 )

@@ -1,5 +1,7 @@
 """Signing in and out: with e-mail address and password, with an API token, and by the link that sets a password."""
 
+from typing import Any
+
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
@@ -12,6 +14,7 @@ from tidegate.web.visitors import COOKIE, forget, remember
 from tidegate.workflows.operation import users
 
 NEEDS_HTTPS = "Signing in needs HTTPS."
+NOT_BELIEVED = "A proxy at {address} says that this came over HTTPS: name it in TIDEGATE_TRUSTED_PROXIES."
 TOO_MANY = "Too many failed tries. Wait a minute."
 
 
@@ -28,7 +31,7 @@ def sign_in(visit: Visit) -> Response:
     sent, back = visit.form, back_to(visit.form.get("next", ""))
     email, token = sent.get("email", ""), sent.get("token", "")
     if not is_secure(visit.request):
-        return _page(visit, back, NEEDS_HTTPS, 403)
+        return _page(visit, back, why_insecure(visit.request), 403)
     noted = _begun(visit, email)
     if noted is None:
         return _page(visit, back, TOO_MANY, 429)
@@ -60,7 +63,7 @@ def set_password(visit: Visit) -> Response:
     """Sets it and signs in; what is wrong is said beside its field, and what was typed stays but for passwords."""
     sent = visit.form
     if not is_secure(visit.request):
-        return _welcome_page(visit, sent.get("link", ""), {"password": NEEDS_HTTPS}, 403)
+        return _welcome_page(visit, sent.get("link", ""), {"password": why_insecure(visit.request)}, 403)
     password = sent.get("password", "")
     if password != sent.get("again", ""):
         return _welcome_page(visit, sent.get("link", ""), {"again": "This is another one than above."}, 422)
@@ -144,13 +147,13 @@ def _page(visit: Visit, back: str, wrong: str = "", status: int = 200) -> Respon
         "email": visit.form.get("email", ""),
         "any_users": any_users,
     }
-    return visit.render("signing_in/login.html", status, secure=is_secure(visit.request), by_token=by_token, **facts)
+    return visit.render("signing_in/login.html", status, by_token=by_token, **facts, **_security(visit.request))
 
 
 def _welcome_page(visit: Visit, link: str, wrong: dict[str, str] | None = None, status: int = 200) -> Response:
     with visit.hub.engine.connect() as db:
         user = links.whose(db, link)
-    facts = {"link": link, "user": user, "secure": is_secure(visit.request)}
+    facts = {"link": link, "user": user, **_security(visit.request)}
     return visit.render("signing_in/welcome.html", status, wrong=Texts(wrong or {}), typed=Texts(visit.form), **facts)
 
 
@@ -160,6 +163,18 @@ def back_to(path: str) -> str:
     """
     ours = path.startswith("/") and not path.startswith(("//", "/\\", "/login", "/welcome"))
     return path if ours and path.isprintable() else "/"
+
+
+def _security(request: Request) -> dict[str, Any]:
+    """Whether a form may be sent, and why not, as the templates show it."""
+    return {"secure": is_secure(request), "insecure": why_insecure(request)}
+
+
+def why_insecure(request: Request) -> str:
+    """Why nobody can sign in so: a proxy that is not believed is the likely reason where a header says HTTPS."""
+    if request.headers.get("x-forwarded-proto", "").strip() == "https" and request.client:
+        return f"{NEEDS_HTTPS} {NOT_BELIEVED.format(address=request.client.host)}"
+    return NEEDS_HTTPS
 
 
 def is_secure(request: Request) -> bool:

@@ -22,6 +22,7 @@ from tidegate.errors import (
 )
 from tidegate.mirror import forgotten
 from tidegate.secrets import Vault
+from tidegate.security import audit_log
 from tidegate.stripe_api.client import StripeApi
 from tidegate.stripe_api.mode import check_mode, livemode_of
 from tidegate.stripe_api.oauth import TOKEN_LASTS, Granted
@@ -68,9 +69,9 @@ class _AccountBody(msgspec.Struct):
 _decode_account = msgspec.json.Decoder(_AccountBody).decode
 
 
-def connect(engine: Engine, vault: Vault, request: ConnectRequest, open_api: OpenApi) -> Account:
+def connect(engine: Engine, vault: Vault, request: ConnectRequest, open_api: OpenApi, actor: str) -> Account:
     """Asks Stripe whose key it is and stores the connection; an existing name gets the new credentials, and keeps the
-    rates and the API base that are not given.
+    rates and the API base that are not given. `actor`: who does it, as the audit log says it.
 
     Raises UsageError for what is no secret key, StripeKeyRefused, StripeAccountHidden, StripeUnreachable,
     StripeModeWrong, and OtherAccount when the name belongs to another account; the fact `field`, where there is one, is
@@ -87,10 +88,12 @@ def connect(engine: Engine, vault: Vault, request: ConnectRequest, open_api: Ope
             )
     secrets = Credentials(request.api_key.strip(), request.write_key.strip(), request.webhook_secrets)
     with engine.begin() as db:
-        return _keep(db, vault, request, found, livemode, secrets)
+        return _keep(db, vault, request, found, livemode, secrets, actor)
 
 
-def connect_granted(engine: Engine, vault: Vault, granted: Granted, api_base: str, open_api: OpenApi) -> Account:
+def connect_granted(
+    engine: Engine, vault: Vault, granted: Granted, api_base: str, open_api: OpenApi, actor: str
+) -> Account:
     """Stores the access that an account gave to a Stripe App: a new connection, or the one that the account has, which
     keeps its name, write key and webhook secrets. Raises what `connect` raises.
     """
@@ -100,13 +103,19 @@ def connect_granted(engine: Engine, vault: Vault, granted: Granted, api_base: st
         raise OAuthRefused(problem=f"Stripe named {granted.stripe_user_id}, and the token is of {found.id}.")
     secrets = Credentials(granted.access_token, "", (), granted.refresh_token)
     with engine.begin() as db:
-        return _keep(db, vault, request, found, granted.livemode, secrets)
+        return _keep(db, vault, request, found, granted.livemode, secrets, actor)
 
 
 def _keep(
-    db: Connection, vault: Vault, request: ConnectRequest, found: _AccountBody, livemode: bool, secrets: Credentials
+    db: Connection,
+    vault: Vault,
+    request: ConnectRequest,
+    found: _AccountBody,
+    livemode: bool,
+    secrets: Credentials,
+    actor: str,
 ) -> Account:
-    """Stores the connection, and forgets what was wrong with the credentials before."""
+    """Stores the connection, says so in the audit log, and forgets what was wrong with the credentials before."""
     shown = found.settings.dashboard.display_name if found.settings and found.settings.dashboard else None
     known = accounts.every(db)
     name = request.name or _name(known, found.id, livemode)
@@ -124,6 +133,8 @@ def _keep(
         **_rates(request, livemode, next((one for one in known if one.name == name), None)),
     }
     saved = accounts.save(db, values, secrets, vault)
+    how = "Stripe App" if secrets.refresh_token else "key"
+    audit_log.record(db, actor, "connection.connected", name, account=found.id, by=how)
     accounts.follow(db, name)
     forgotten.recall(db, name)
     for one in with_accounts(db, name):  # of the key before

@@ -13,6 +13,7 @@ from tidegate.mirror.tables import STRIPE_TABLES
 from tidegate.outbound import forgetting
 from tidegate.revenue import editions, kept, partitions
 from tidegate.revenue.facts import keep_facts
+from tidegate.security import audit_log
 
 OWNED = (
     "problems",
@@ -57,11 +58,11 @@ OWNED = (
 """Tables of schema `tidegate` whose rows belong to a connection; what others refer to comes after them."""
 
 
-def disconnect(engine: Engine, name: str) -> Account:
+def disconnect(engine: Engine, name: str, actor: str) -> Account:
     """Forgets the connection's keys and what was wrong with them, and keeps its data. Raises ConnectionUnknown.
 
     A platform takes its accounts along: they have no key but the platform's. One of them alone is left out of the
-    fan-out from now on.
+    fan-out from now on. `actor`: who does it, as the audit log says it.
     """
     with engine.begin() as db:
         account = accounts.named(db, name)
@@ -72,6 +73,7 @@ def disconnect(engine: Engine, name: str) -> Account:
         for one in gone:
             permissions.outdate(db, one)
             problems.clear(db, one, [*problems.OF_ACCESS, "permission_missing", "account_gone"])
+        audit_log.record(db, actor, "connection.disconnected", name, account=account.account, accounts=gone[1:] or None)
         return accounts.named(db, name)
 
 
@@ -100,11 +102,12 @@ def count_for_purge(engine: Engine, name: str) -> dict[str, int]:
     return {table: count for table, count in counts.items() if count}
 
 
-def purge(engine: Engine, name: str) -> dict[str, int]:
+def purge(engine: Engine, name: str, actor: str) -> dict[str, int]:
     """Deletes a connection and everything of it, in one transaction; returns the rows deleted per table.
 
     Which customers were forgotten is kept, as ids of Stripe's, for when the account is connected again. A platform
     takes its accounts along. Whoever handles their events at the moment ends first and finds nothing afterwards.
+    `actor`: who does it, as the audit log says it, which stays.
 
     Raises ConnectionUnknown, and ImportRunning or SyncRunning while one is imported, swept or caught up, or synced to:
     stop that first.
@@ -112,7 +115,7 @@ def purge(engine: Engine, name: str) -> dict[str, int]:
     with engine.connect() as locking, ExitStack() as held, engine.begin() as db:
         lock = text("select from tidegate.connections where name = any(:names) for update")
         db.execute(lock, {"names": [name]})  # from here on a platform gets no further account
-        names = with_accounts(db, name)
+        account, names = accounts.named(db, name).account, with_accounts(db, name)
         for one in names:
             if not held.enter_context(runs.alone(locking, one, "import", "sweep", "catch_up")):
                 raise ImportRunning(connection=one)
@@ -129,6 +132,8 @@ def purge(engine: Engine, name: str) -> dict[str, int]:
         keep_facts(db, linked)
         db.execute(text("delete from tidegate.connections where name = any(:names)"), {"names": names})
         kept.drop(db)
+        told = {"account": account, "rows": sum(counts.values()), "accounts": names[1:] or None}
+        audit_log.record(db, actor, "connection.purged", name, **told)
         for one, edition in ledgers:
             partitions.drop(db, one, edition)  # last: reports wait for it
     return {table: count for table, count in counts.items() if count}

@@ -15,6 +15,7 @@ from tidegate.connections.accounts import Account
 from tidegate.connections.tables import connections
 from tidegate.errors import StripeBodyUnreadable, StripeRefused, UsageError
 from tidegate.mirror import forgotten
+from tidegate.security import audit_log
 from tidegate.stripe_api.client import StripeApi
 from tidegate.stripe_api.resources import RESOURCES
 from tidegate.stripe_api.shapes.read import Page, Unreadable, read, read_page
@@ -72,13 +73,13 @@ def look(engine: Engine, platform: Account, api: StripeApi, *, by_hand: bool = F
         return FanOut(platform.name, _decide(db, platform, listed, by_hand))
 
 
-def fan_out(engine: Engine, platform: Account, api: StripeApi, *, by_hand: bool = False) -> FanOut:
+def fan_out(engine: Engine, platform: Account, api: StripeApi, *, actor: str = "") -> FanOut:
     """Lists the platform's accounts and makes each a connection; rings for the import of those that are new.
 
     An account that is listed no more is disconnected, with the problem `account_gone`, and its data kept; listed again
-    it is connected again. What a person disconnected stays so unless the fan-out is made `by_hand`. The connection
-    becomes a platform if it was none; the next look is due in a day, after a refusal in an hour. Raises UsageError for
-    a connection that has no key of its own, and the errors of StripeApi.
+    it is connected again. What a person disconnected stays so unless a person does it: `actor`, as the audit log says
+    it; empty: a worker. The connection becomes a platform if it was none; the next look is due in a day, after a
+    refusal in an hour. Raises UsageError for a connection that has no key of its own, and the errors of StripeApi.
     """
     if platform.platform:
         raise UsageError(
@@ -99,8 +100,11 @@ def fan_out(engine: Engine, platform: Account, api: StripeApi, *, by_hand: bool 
         )
         if db.scalar(held.with_for_update(key_share=True)) is None:
             return FanOut(platform.name)
-        decided = FanOut(platform.name, _decide(db, platform, listed, by_hand))
+        decided = FanOut(platform.name, _decide(db, platform, listed, bool(actor)))
         _store(db, platform, decided)
+        if actor:
+            connected = decided.names("new", "again")
+            audit_log.record(db, actor, "connection.accounts_connected", platform.name, accounts=len(connected))
         accounts.note(db, platform.name, fan_out_at=func.now() + DAY)
         for name in decided.names("new"):
             Doorbell(engine).ring("import_account", connection=name, db=db)

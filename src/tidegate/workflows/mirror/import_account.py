@@ -9,11 +9,11 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import msgspec
-from sqlalchemy import Engine, RowMapping
+from sqlalchemy import Connection, Engine, RowMapping
 
 from tidegate.connections import accounts, problems, runs
 from tidegate.connections.accounts import Account
-from tidegate.errors import ImportRunning, SweepRunning
+from tidegate.errors import ConnectionDisconnected, ImportRunning, SweepRunning
 from tidegate.mirror import ranges, refetches, sightings
 from tidegate.mirror.arrivals import Counts
 from tidegate.mirror.backfill import Progress, Reader
@@ -22,12 +22,14 @@ from tidegate.mirror.settle import Settled, ask_for_missing, settle
 from tidegate.mirror.storing import Storing
 from tidegate.mirror.unlisted import look_for_unlisted, vanished
 from tidegate.outbound import dues
+from tidegate.security import audit_log
 from tidegate.store.trouble import told
 from tidegate.stripe_api.client import StripeApi
 from tidegate.stripe_api.mode import check_mode
 from tidegate.stripe_api.resources import RESOURCES, to_import
 from tidegate.stripe_api.resources.discounts import DISCOUNTS
 from tidegate.stripe_api.resources.resource import Resource
+from tidegate.workflows.doorbell import Doorbell
 from tidegate.workflows.mirror.import_summary import Ended, resources_of, summary_of
 from tidegate.workflows.mirror.tempo import Tempo
 
@@ -55,13 +57,15 @@ class ImportOptions:
 
     `full`: begin anew even when an import was interrupted, and look by id at what is stored and in no list any more.
     `sweep`: the same as a run of its own kind, which leaves imports and the place in Stripe's events as they are, and
-    goes on with a sweep that was interrupted the same night; see `workflows.mirror.sweep`.
+    goes on with a sweep that was interrupted the same night; see `workflows.mirror.sweep`. `actor`: who begins it by
+    hand, as the audit log says it; empty: a worker, which `ask` let do it.
     """
 
     resources: tuple[str, ...] = ()
     full: bool = False
     readers: int = 24
     sweep: bool = False
+    actor: str = ""
 
     @property
     def kind(self) -> str:
@@ -101,6 +105,22 @@ def import_account(
             raise (SweepRunning if options.sweep else ImportRunning)(connection=account.name)
         with problems.watched(engine, account.name):
             return _Import(engine, account, api, options, selected, progress or (lambda _: None), stop).run()
+
+
+def ask(engine: Engine, account: Account, actor: str, resources: Sequence[str] = (), *, full: bool = False) -> bool:
+    """Lets a worker import the account; false when it is to already, and then does what both ask for. `actor`: who asks
+    for it, as the audit log says it. Raises ConnectionDisconnected.
+    """
+    if account.disconnected_at is not None:
+        raise ConnectionDisconnected(name=account.name)
+    with engine.begin() as db:
+        _note(db, "import.asked", actor, account, resources, full)
+        bell = Doorbell(engine)
+        return bell.ring("import_account", connection=account.name, db=db, resources=list(resources), full=full)
+
+
+def _note(db: Connection, action: str, actor: str, account: Account, resources: Sequence[str], full: bool) -> None:
+    audit_log.record(db, actor, action, account.name, resources=sorted(resources) or None, full=full or None)
 
 
 @dataclass(slots=True)
@@ -154,6 +174,8 @@ class _Import:
         wanted = {"resources": sorted(self.options.resources)}
         full = self.options.full or self.options.sweep
         with self.engine.begin() as db:
+            if self.options.actor:
+                _note(db, "import.begun", self.options.actor, self.account, self.options.resources, self.options.full)
             last = runs.last(db, self.account.name, self.options.kind)
             if last and last["options"].get("resources") == wanted["resources"] and self._goes_on(last, stripe_now):
                 runs.go_on(db, last["id"], self.owner)

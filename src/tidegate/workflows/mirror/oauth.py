@@ -14,7 +14,7 @@ from tidegate.connections.accounts import Account
 from tidegate.connections.oauth import Sent
 from tidegate.errors import OAuthNotSetUp, OAuthRefused, StripeRefused, TidegateError
 from tidegate.secrets import Vault
-from tidegate.security import audit_log, sessions
+from tidegate.security import sessions
 from tidegate.stripe_api import oauth as at_stripe
 from tidegate.stripe_api.client import StripeApi
 from tidegate.stripe_api.oauth import Registered, Way
@@ -74,26 +74,27 @@ def finish(
     if came.refused or not came.code:
         raise OAuthRefused(problem=f"Stripe said: {came.refused or 'nothing, and sent no code'}.")
     if begun.platform is None:
-        account = _of_app(engine, vault, registered, came.code, open_api)
-    else:
-        account = _of_platform(engine, vault, begun.platform, came.code, open_api, open_account)
-    with engine.begin() as db:
-        how = "Stripe App" if begun.platform is None else f"platform {begun.platform}"
-        audit_log.record(db, visitor.actor, "connection.connected", account.name, account=account.account, by=how)
-    return account
+        return _of_app(engine, vault, registered, came.code, open_api, visitor.actor)
+    return _of_platform(engine, vault, begun.platform, came.code, open_api, open_account, visitor.actor)
 
 
-def _of_app(engine: Engine, vault: Vault, registered: Registered, code: str, open_api: OpenApi) -> Account:
+def _of_app(engine: Engine, vault: Vault, registered: Registered, code: str, open_api: OpenApi, actor: str) -> Account:
     way = at_stripe.app(registered.api_base)
     with open_api(registered.app_key, way.base) as api:
         granted = _exchanged(api, way, code)
-    account = connect_granted(engine, vault, granted, registered.api_base, open_api)
+    account = connect_granted(engine, vault, granted, registered.api_base, open_api, actor)
     Doorbell(engine).ring("probe", connection=account.name)
     return account
 
 
 def _of_platform(
-    engine: Engine, vault: Vault, platform: str, code: str, open_api: OpenApi, open_account: OpenAccount
+    engine: Engine,
+    vault: Vault,
+    platform: str,
+    code: str,
+    open_api: OpenApi,
+    open_account: OpenAccount,
+    actor: str,
 ) -> Account:
     """The platform's key speaks for the account from now on, so its tokens are not kept."""
     with engine.connect() as db:
@@ -103,7 +104,7 @@ def _of_platform(
     with open_api(key, way.base) as api:
         granted = _exchanged(api, way, code)
     with open_account(owner) as api:
-        fan_out(engine, owner, api, by_hand=True)
+        fan_out(engine, owner, api, actor=actor)
     with engine.connect() as db:
         found = [one for one in accounts.every(db, connected=True) if one.account == granted.stripe_user_id]
     if not found:

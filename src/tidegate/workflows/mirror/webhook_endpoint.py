@@ -4,12 +4,13 @@ import ipaddress
 from urllib.parse import quote, urlsplit
 
 import msgspec
-from sqlalchemy import Engine
+from sqlalchemy import Connection, Engine
 
 from tidegate.connections import accounts
 from tidegate.connections.accounts import Account
 from tidegate.errors import UsageError
 from tidegate.secrets import Vault
+from tidegate.security import audit_log
 from tidegate.stripe_api.client import StripeApi
 
 PATH = "/v1/webhook_endpoints"
@@ -48,8 +49,9 @@ def reachable(account: Account, url: str) -> bool:
         return "." in parts.hostname
 
 
-def set_up(engine: Engine, vault: Vault, account: Account, api: StripeApi, url: str) -> str:
+def set_up(engine: Engine, vault: Vault, account: Account, api: StripeApi, url: str, actor: str) -> str:
     """Registers the endpoint and keeps its signing secret, which Stripe tells this once; returns the endpoint's id.
+    `actor`: who asks for it, as the audit log says it.
 
     Raises UsageError when Stripe has an endpoint at this address already, StripePermissionMissing when the key may not,
     and the other errors of StripeApi.
@@ -62,15 +64,28 @@ def set_up(engine: Engine, vault: Vault, account: Account, api: StripeApi, url: 
         )
     asked = {"url": url, "enabled_events": list(EVENTS), "description": f"Tidegate, connection {account.name}"}
     made = _decode(api.post(PATH, asked, interactive=True).body)
-    keep_secret(engine, vault, account.name, made.secret)
+    secret = _checked(made.secret)
+    with engine.begin() as db:
+        _keep(db, vault, account.name, secret)
+        audit_log.record(db, actor, "connection.webhooks_set_up", account.name, endpoint=made.id)
     return made.id
 
 
-def keep_secret(engine: Engine, vault: Vault, connection: str, secret: str) -> None:
+def keep_secret(engine: Engine, vault: Vault, connection: str, secret: str, actor: str) -> None:
     """Keeps a signing secret that a person copied. Raises UsageError for what is none."""
+    given = _checked(secret)
+    with engine.begin() as db:
+        _keep(db, vault, connection, given)
+        audit_log.record(db, actor, "connection.webhook_secret", connection)
+
+
+def _checked(secret: str) -> str:
     given = secret.strip()
     if not given.startswith("whsec_") or not given.isascii() or not given.isprintable() or " " in given:
         raise UsageError(problem="A signing secret begins with whsec_; Stripe shows it on the endpoint's page.")
-    with engine.begin() as db:
-        accounts.require_connected(db, connection)
-        accounts.add_webhook_secret(db, connection, given, vault)
+    return given
+
+
+def _keep(db: Connection, vault: Vault, connection: str, secret: str) -> None:
+    accounts.require_connected(db, connection)
+    accounts.add_webhook_secret(db, connection, secret, vault)

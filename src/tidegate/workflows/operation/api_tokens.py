@@ -4,16 +4,21 @@ from collections.abc import Iterable
 
 from sqlalchemy import Engine
 
+from tidegate.errors import UserInvalid
 from tidegate.security import audit_log, tokens, users
 from tidegate.security.tokens import Token
 
 
 def create(engine: Engine, name: str, scopes: Iterable[str], actor: str) -> tuple[int, str]:
-    """The number of a new token and the token itself, which is not kept. Raises UserInvalid for a name that is none,
-    ScopeUnknown.
+    """The number of a new token and the token itself, which is not kept. Raises UserInvalid for a name that is none, or
+    that a token has which was not revoked: what is done with it is written down, and kept, by its name. ScopeUnknown.
     """
     name, wanted = users.checked_name(name), list(scopes)
     with engine.begin() as db:
+        if tokens.is_taken(db, name):
+            raise UserInvalid(
+                field="name", problem="there is a token of this name; revoke that first, or choose another."
+            )
         number, token = tokens.create(db, name, wanted)
         audit_log.record(db, actor, "token.created", name, id=number, scopes=wanted)
     return number, token

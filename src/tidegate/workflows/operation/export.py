@@ -10,7 +10,7 @@ from typing import Any, Literal, LiteralString, NamedTuple, cast
 
 import psycopg
 from psycopg import sql
-from sqlalchemy import ARRAY, BigInteger, Boolean, Column, Connection, Date, DateTime, Engine, Integer, Table
+from sqlalchemy import ARRAY, BigInteger, Boolean, Column, Connection, Date, DateTime, Engine, Integer, Table, Text
 from sqlalchemy.dialects.postgresql import JSONB
 
 from tidegate.connections.accounts import Account
@@ -28,6 +28,8 @@ BATCH_ROWS = 5000
 """Rows in memory at a time; one row group of Parquet."""
 LEDGER_ROWS = 50_000
 """The same of the ledger, whose rows are short."""
+FORMULA = r"^[=+\-@\t\r]"
+"""With what a text begins that a spreadsheet takes for a formula, as `web.csv_lines` has it."""
 
 
 class Source(NamedTuple):
@@ -102,11 +104,13 @@ def tables() -> list[str]:
 
 
 def lines(engine: Engine, account: Account, table: str) -> Iterator[bytes]:
-    """One of the tables, that connection's rows, as CSV with a header, block by block. Raises UsageError."""
+    """One of the tables, that connection's rows, as CSV with a header, block by block, for whoever opens it in a
+    spreadsheet: a text that would be taken for a formula is marked as text. Raises UsageError.
+    """
     found = _of_connection().get(table)
     if found is None:
         raise UsageError(problem=f"There is no table {table[:60]!r} to export. Known: {', '.join(tables())}.")
-    return _copied(engine, _rows(found, _mine(account)))
+    return _copied(engine, _rows(found, _mine(account), _as_text))
 
 
 def _of_connection() -> dict[str, Table]:
@@ -133,12 +137,23 @@ def _claim(directory: Path, connection: str) -> None:
     mark.write_text(f"{connection}\n")
 
 
-def _rows(table: Table, where: sql.Composed) -> Source:
-    """Rows of a table by primary key; JSON as text, which is what both forms hold."""
-    columns = [
-        sql.SQL("{0}::text as {0}" if isinstance(column.type, JSONB) else "{0}").format(sql.Identifier(column.name))
-        for column in table.columns
-    ]
+def _as_it_is(column: Column[Any]) -> sql.Composed:
+    """A column; JSON as text, which is what both forms hold."""
+    told = "{0}::text as {0}" if isinstance(column.type, JSONB) else "{0}"
+    return sql.SQL(told).format(sql.Identifier(column.name))
+
+
+def _as_text(column: Column[Any]) -> sql.Composed:
+    """The same, with a mark before what a spreadsheet would take for a formula, as pages mark it in CSV."""
+    if not isinstance(column.type, Text):
+        return _as_it_is(column)
+    told = sql.SQL("case when {0} ~ {1} then '''' || {0} else {0} end as {0}")
+    return told.format(sql.Identifier(column.name), sql.Literal(FORMULA))
+
+
+def _rows(table: Table, where: sql.Composed, told: Callable[[Column[Any]], sql.Composed] = _as_it_is) -> Source:
+    """Rows of a table by primary key."""
+    columns = [told(column) for column in table.columns]
     query = sql.SQL("select {} from {} where {} order by {}").format(
         sql.SQL(", ").join(columns),
         sql.Identifier(table.schema or "", table.name),

@@ -18,6 +18,7 @@ from tidegate.delivery import stored
 from tidegate.errors import ConfigurationError
 from tidegate.outbound import syncs
 from tidegate.secrets import KEY_SETTING, KeyFile, Vault, keys_of
+from tidegate.security import audit_log
 
 FOR_A_KEY_OF_THE_ENVIRONMENT = (
     f"{KEY_SETTING} holds one key, and only you can change it. Make a new key (docs/howto/run-it.md says how), set "
@@ -55,8 +56,9 @@ class Rotated:
         }
 
 
-def rotate_secrets(engine: Engine, secret_key: str, home: Path) -> Rotated:
+def rotate_secrets(engine: Engine, secret_key: str, home: Path, actor: str) -> Rotated:
     """Seals every stored secret with a new key; `secret_key`: what TIDEGATE_SECRET_KEY holds, empty for the key file.
+    `actor`: who does it, as the audit log says it.
 
     Processes at work follow the file by themselves. Raises ConfigurationError when the environment holds one key only,
     and SecretKeyLost when a secret opens with none of the keys: then nothing has changed.
@@ -68,11 +70,12 @@ def rotate_secrets(engine: Engine, secret_key: str, home: Path) -> Rotated:
             sealing.change_key(db)
             old, new = Vault(given, KEY_SETTING), Vault(given[:1], KEY_SETTING)
             done = _anew(db, old, new)
+            _note(db, actor, KEY_SETTING, done)
         return Rotated("environment", KEY_SETTING, *done)
-    return _with_file(engine, KeyFile(home))
+    return _with_file(engine, KeyFile(home), actor)
 
 
-def _with_file(engine: Engine, file: KeyFile) -> Rotated:
+def _with_file(engine: Engine, file: KeyFile, actor: str) -> Rotated:
     with engine.begin() as last, engine.connect() as db:
         sealing.change_key(last)  # held until the old key has left the file
         file.make()
@@ -80,9 +83,14 @@ def _with_file(engine: Engine, file: KeyFile) -> Rotated:
         old = Vault(known, str(file.path))
         with db.begin():
             done = _anew(db, old, Vault([new], str(file.path)))
+            _note(db, actor, "the key file", done)
             file.replace([new, *known])
         file.replace([new])
     return Rotated("file", str(file.path), *done)
+
+
+def _note(db: Connection, actor: str, key: str, done: list[dict[str, int]]) -> None:
+    audit_log.record(db, actor, "secrets.rotated", key, secrets=sum(sum(each.values()) for each in done))
 
 
 def _anew(db: Connection, old: Vault, new: Vault) -> list[dict[str, int]]:

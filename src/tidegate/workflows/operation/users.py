@@ -25,7 +25,7 @@ def link(engine: Engine, email: str, actor: str) -> tuple[User, str]:
 
 
 def first_link(engine: Engine) -> str | None:
-    """The secret of a link that makes the first admin; None where there are users. One that was made before is void."""
+    """The secret of a link that makes the first admin; None where there are users. Those made before stay good."""
     with engine.begin() as db:
         return None if users.any_exists(db) else links.make(db, None)
 

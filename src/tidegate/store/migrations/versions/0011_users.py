@@ -62,7 +62,7 @@ create table tidegate.audit_log (
     primary key (id)
 );
 create index audit_log_at on tidegate.audit_log (at);
-comment on table tidegate.audit_log is 'who changed who may do what';
+comment on table tidegate.audit_log is 'who changed what of the hub: users, tokens, connections, imports, alerts';
 comment on column tidegate.audit_log.actor is 'user:EMAIL, token:NAME, cli:ACCOUNT';
 comment on column tidegate.audit_log.action is 'such as user.invited';
 comment on column tidegate.audit_log.subject is 'whom or what it was done to';
