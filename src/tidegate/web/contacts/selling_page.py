@@ -92,7 +92,7 @@ def _shown(visit: Visit, typed: Texts, status: int = 200, **told: object) -> Res
         contact = directory.find(db, livemode, visit.request.path_params["contact"])
         facts: dict[str, Any] = {
             "contact": contacts.shown(db, contact), "ref": contact.ref,
-            "packages": [one["key"] for one in packages.every(db, counted=False)],
+            "packages": [one["key"] for one in packages.every(db)],
         }  # fmt: skip
     beside: dict[str, object] = {"wrong": Texts(), "refused": "", "found": None, **told}
     return visit.render("contacts/subscriptions.html", status, typed=typed, actions=ACTIONS, **facts, **beside)
