@@ -1,7 +1,7 @@
 """Who changed what of contacts, and what undoing it needs: one row per change, written with it."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import Connection, RowMapping, text
@@ -64,11 +64,16 @@ def of_contact(db: Connection, contact: int, limit: int = 20) -> list[dict[str, 
     the ids that they have now.
     """
     rows = [dict(row) for row in db.execute(_OF_CONTACT, {"contact": contact, "limit": limit}).mappings()]
-    keys = {row["what"][name] for row in rows for name in CONTACTS if isinstance(row["what"].get(name), int)}
-    refs: dict[int, str] = {row.key: row.ref for row in db.execute(_REFS, {"keys": sorted(keys)})} if keys else {}
-    for row in rows:
-        row["what"] |= {name: refs[key] for name in CONTACTS if (key := row["what"].get(name)) in refs}
+    name(db, [row["what"] for row in rows])
     return rows
+
+
+def name(db: Connection, what: Sequence[dict[str, Any]]) -> None:
+    """Puts the ids that contacts have now where changes tell their internal keys."""
+    keys = {one[role] for one in what for role in CONTACTS if isinstance(one.get(role), int)}
+    refs: dict[int, str] = {row.key: row.ref for row in db.execute(_REFS, {"keys": sorted(keys)})} if keys else {}
+    for one in what:
+        one |= {role: refs[key] for role in CONTACTS if (key := one.get(role)) in refs}
 
 
 _NOTE = text("""
