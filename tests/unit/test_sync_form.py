@@ -123,3 +123,11 @@ def test_the_catalogue_names_nested_fields_and_what_is_for_creation_only() -> No
 def test_how_many_rows_is_a_number_or_wrong(typed: str, limit: int | str | None) -> None:
     part, wrong = parts.read({"only": "", "limit": typed})
     assert (part.limit, "limit" in wrong) == ((None, True) if limit == "" else (limit, False))
+
+
+def test_numbers_of_any_length_are_read_or_refused() -> None:
+    long = "9" * 5_000
+    assert sync_form.rows_in({"rows": long, "f0_name": "name"}) == []
+    assert fields_of("customers", [Row(f"preferred_locales.{long}", "column", "locale", "")]) == {
+        "preferred_locales": {long: "locale"}
+    }
