@@ -172,6 +172,7 @@ def test_lists_of_the_catalog_are_exported(client: Client, shop: Shop) -> None:
     shop.has({"id": "prod_9", "object": "product", "created": 10, "name": "!!!", "active": True}, at=200)
     shop.refresh()
     assert_exported(client, "/mappings/suggestions", "/mappings/suggestions/left.csv", within="left")
+    assert client.get("/mappings/suggestions/left.csv").text.splitlines()[1].startswith(("product,", "price,"))
 
 
 def test_who_stays_on_a_version_can_be_moved(client: Client, shop: Shop) -> None:

@@ -98,7 +98,7 @@ def test_an_alert_is_looked_after(hub: Hub, people: People, client: Client) -> N
     assert "They &lt;called&gt;." in client.get("/alerts?state=dismissed").text
     assert client.post("/alerts/99999/ack", data={}).status_code == 404
     [row] = csv.DictReader(io.StringIO(client.get("/alerts.csv?state=dismissed").text))
-    assert (row["id"], row["contact"], row["note"]) == (str(number), "acme", "They <called>.")
+    assert (row["id"], row["contact"], row["note"]) == (str(number), "account:acme", "They <called>.")
     assert client.get("/alerts.csv?state=open").text.count("\n") == 1
     assert "acme" in client.get("/alerts.csv?state=dismissed&contact=acme").text
     people.add("other")

@@ -29,7 +29,7 @@ WAITING = (
     "subscriptions", "customers", "since",
 )  # fmt: skip
 SUGGESTED = ("name", "kind", "key", "why", "gives", "mapped", "subscriptions", "customers", "contacts")
-LEFT = ("id", "name", "why", "subscriptions")
+LEFT = ("of", "id", "name", "why", "subscriptions")
 NOTHING: dict[str, Any] = {"suggested": True, "waiting": [], "mappings": [], "kept": [], "ignored": []}
 PER_QUANTITY = {"": None, "yes": True, "no": False}
 
