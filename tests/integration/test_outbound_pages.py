@@ -193,6 +193,20 @@ def test_how_many_rows_is_refused_beside_its_field(admin: Client) -> None:
     assert admin.post("/syncs/customers/plan.jsonl", data={"limit": "ten"}).status_code == 422
 
 
+@pytest.mark.further
+def test_the_decisions_of_a_plan_are_those_that_were_shown_or_none(admin: Client, hub: Hub, shop: Warehouse) -> None:
+    plan = admin.post("/syncs/customers/plan").text
+    assert 'data-download="Planning anew…"' in plan
+    [seen] = set(re.findall(r'name="fingerprint" value="(\w+)"', plan))
+    same = admin.post("/syncs/customers/plan.jsonl", data={"fingerprint": seen, "kind": "create"})
+    assert (same.status_code, len(same.text.splitlines())) == (200, 3)
+    shop.write("update accounts set tier = 'other' where id = 3")
+    assert admin.post("/syncs/customers/plan.jsonl", data={"fingerprint": seen}).status_code == 409
+    with hub.engine.connect() as db:
+        kept = db.scalar(text("select count(*) from tidegate.sync_plans where sync = 'customers'"))
+    assert kept == 1, "what was told again is no other plan"
+
+
 def decided(admin: Client, plan: str) -> dict[str, int]:
     """The numbers of a plan's decisions by kind, each of which leads to as many."""
     found: dict[str, int] = {}

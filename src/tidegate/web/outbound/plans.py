@@ -7,7 +7,7 @@ from typing import Any, BinaryIO
 
 from starlette.responses import Response, StreamingResponse
 
-from tidegate.errors import HubBusy, SyncUnknown, TidegateError, UsageError
+from tidegate.errors import HubBusy, PlanStale, SyncUnknown, TidegateError, UsageError
 from tidegate.outbound import pausing, syncs
 from tidegate.web.outbound import parts
 from tidegate.web.outbound.syncs import shown as sync_shown
@@ -60,7 +60,9 @@ def shown(visit: Visit) -> Response:
 
 
 def every_decision(visit: Visit) -> Response:
-    """The same plan with every decision, or every one of a kind, as JSON by line."""
+    """The same plan with every decision, or every one of a kind, as JSON by line: made anew, and refused where it would
+    do something else than the one that was shown (`fingerprint`). Raises PlanStale.
+    """
     key, kind = visit.request.path_params["key"], visit.form.get("kind", "")
     if kind and kind not in TOLD:
         raise UsageError(problem=f"Nothing is decided as {kind[:40]!r}, but as {', '.join(TOLD)}.")
@@ -69,7 +71,9 @@ def every_decision(visit: Visit) -> Response:
         raise UsageError(problem=wrong["limit"])
     with tempfile.TemporaryDirectory(prefix="tidegate-plan-") as folder:
         file = Path(folder, "plan.json")
-        _planned(visit, key, part, file, kind)
+        made = _planned(visit, key, part, file, kind)
+        if (shown := visit.form.get("fingerprint")) and shown != made["fingerprint"]:
+            raise PlanStale(plan="that is shown", sync=key, problem="what it was made of changed since")
         opened = file.open("rb")  # it is read from while its name is gone
     name = f"plan-of-{key}-{kind}" if kind else f"plan-of-{key}"
     headers = {"Content-Disposition": f'attachment; filename="{name}.jsonl"'}
