@@ -77,6 +77,12 @@ class Hub:
             there = bool(accounts.every(db))
         return self.livemode(name) if there or name is not None else None
 
+    def livemode_of_lists(self) -> bool | None:
+        """What lists are of where nobody names a connection: live data where there is any. None: nothing is there."""
+        with self.engine.connect() as db:
+            modes = {one.livemode for one in accounts.every(db)}
+        return any(modes) if modes else None
+
     def accounts(self) -> list[Account]:
         """Every connection that has a key."""
         with self.engine.connect() as db:

@@ -15,8 +15,11 @@ from tests.support.numbers import assert_counted, assert_exported
 from tests.support.pages import ADA, BOB, bob_buys, done, hidden, opened_shop, refused, site_of
 from tests.support.shop import Shop, opened
 
-from tidegate.catalog import packages, subscribed
+from tidegate.catalog import mappings, packages, subscribed
 from tidegate.catalog.subscribed import After, Of
+from tidegate.entitlements import overrides
+from tidegate.entitlements.overrides import Giving
+from tidegate.lifecycle import holders
 from tidegate.web.catalog import subscribed_page
 from tidegate.workflows.lifecycle import lifecycle
 
@@ -80,6 +83,45 @@ def test_numbers_of_the_catalog_lead_to_whom_they_count(
     assert '<input type="hidden" form="filters" name="feature" value="seats">' in led, "searching keeps it"
 
 
+def test_who_holds_a_package_or_a_version_now_is_counted_as_listed(client: Client, shop: Shop) -> None:
+    """On the page, and as commands and the API read it: also by an override, or by default; not what is over."""
+    over = {"bo": {"status": "canceled", "ended_at": 90}, "cy": {"status": "past_due"}, "di": {"status": "active"}}
+    for who, said in over.items():
+        bought = subscription(f"sub_{who}", [item(f"si_{who}", f"sub_{who}")], customer=f"cus_{who}", **said)
+        shop.has(customer(f"cus_{who}", email=f"{who}@example.com", name=who), bought)
+    nothing = [item("si_ed", "sub_ed", price=price("price_seats"), quantity=0)]
+    shop.has(customer("cus_ed", email="ed@example.com", name="ed"), subscription("sub_ed", nothing, customer="cus_ed"))
+    shop.refresh()
+    with shop.engine.begin() as db:
+        keys = dict(db.execute(text("select name, key from tidegate.contacts")).all())
+        packages.define(db, "free", is_default=True)
+        packages.draft(db, "free", {"calls": 10})
+        packages.publish(db, "free")
+        overrides.give(db, Giving(keys["bo"], "ada", package="pro"))
+    lifecycle.keep(shop.engine)
+    assert assert_counted(client, client.get("/packages").text, "/contacts?package=") == {
+        "/contacts?package=free": 2,  # Cy, who does not pay, and Ed
+        "/contacts?package=pro": 3,  # Ada and Di, and Bo by an override
+    }
+    for key in ("free", "pro"):
+        assert_counted(client, client.get(f"/packages/{key}").text, f"/contacts?package={key}&version=")
+    assert assert_counted(client, client.get("/mappings").text, "/contacts?connection=") == {
+        "/contacts?connection=acme&mapping=1": 2
+    }
+    with shop.engine.connect() as db:
+        counted = holders.of_packages(db, packages.every(db), False)
+        of_pro = holders.of_package(db, "pro", None)
+        by_mapping = {one["price"]: one["contacts"] for one in holders.of_mappings(db, mappings.every(db))}
+    told = {one["key"]: (one["contacts"], one["contacts_by_version"]) for one in counted}
+    assert told == {"extra-seats": (0, {}), "free": (2, {"1": 2}), "pro": (3, {"1": 3})}
+    assert (of_pro["contacts"], of_pro["versions"][0]["contacts"]) == (3, 3)
+    assert by_mapping == {"price_1": 2, "price_seats": 0}
+    _, _ = done(client, "/packages/pro/publish", **{"limit:calls": "5", "holders": "stay"})
+    assert "Move 4 to version 2" in client.get("/packages/pro").text, "Bo's override, not what Bo canceled; Cy's, too"
+    shown, _ = done(client, "/packages/pro/migrate")
+    assert "4 subscriptions and overrides move to version 2" in shown
+
+
 def assert_subscriptions_lead(client: Client, shop: Shop, patched: pytest.MonkeyPatch) -> None:
     """Numbers of subscriptions lead to these, one a row: of what waits, of suggestions, of what is kept."""
     here = "/mappings/subscriptions?connection=acme&of="
@@ -135,6 +177,7 @@ def test_lists_of_the_catalog_are_exported(client: Client, shop: Shop) -> None:
     shop.has({"id": "prod_9", "object": "product", "created": 10, "name": "!!!", "active": True}, at=200)
     shop.refresh()
     assert_exported(client, "/mappings/suggestions", "/mappings/suggestions/left.csv", within="left")
+    assert client.get("/mappings/suggestions/left.csv").text.splitlines()[1].startswith(("product,", "price,"))
 
 
 def test_who_stays_on_a_version_can_be_moved(client: Client, shop: Shop) -> None:

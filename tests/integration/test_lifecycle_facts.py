@@ -374,6 +374,7 @@ HELD: dict[str, tuple[list[dict[str, Any]], str, list[str], int | None]] = {
     "of all its subscriptions": ([sub(), sub("sub_2", status="trialing")], "", ["pro"], 2),
     "in its days of grace": ([sub(status="past_due", latest_invoice="in_1"), late(3)], "", ["pro"], 1),
     "after its days of grace": ([sub(status="past_due", latest_invoice="in_1"), late(30)], "", ["free"], 1),
+    "of which it has none": ([subscription(items=[item("si_0", quantity=0)])], "", ["free"], 0),
     "what nobody pays for": ([sub(status="unpaid")], "", ["free"], None),
     "the default": ([], "", ["free"], None),
     "what a person gave": ([sub()], "extra-seats", ["extra-seats", "pro"], 1),

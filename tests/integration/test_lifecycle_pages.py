@@ -87,11 +87,18 @@ def test_an_alert_is_looked_after(hub: Hub, people: People, client: Client) -> N
     assert moved("note", note="Ada <calls> on Monday") == (303, "open")
     assert moved("ack") == (303, "acknowledged")
     assert 'value="Ada &lt;calls&gt; on Monday"' in client.get("/alerts?state=acknowledged").text, "it stays"
+    with people.hub.engine.begin() as db:
+        db.execute(text("update tidegate.alerts set state = 'resolved' where id = :id"), {"id": number})
+    for do, field in (("dismiss", "reason"), ("note", "note")):
+        late = client.post(f"/alerts/{number}/{do}", data={field: "They <called>."})
+        assert (late.status_code, "<q>They &lt;called&gt;.</q>" in late.text) == (422, True), "resolved meanwhile"
+    with people.hub.engine.begin() as db:
+        db.execute(text("update tidegate.alerts set state = 'open' where id = :id"), {"id": number})
     assert moved("dismiss", reason="They <called>.") == (303, "dismissed")
     assert "They &lt;called&gt;." in client.get("/alerts?state=dismissed").text
     assert client.post("/alerts/99999/ack", data={}).status_code == 404
     [row] = csv.DictReader(io.StringIO(client.get("/alerts.csv?state=dismissed").text))
-    assert (row["id"], row["contact"], row["note"]) == (str(number), "acme", "They <called>.")
+    assert (row["id"], row["contact"], row["note"]) == (str(number), "account:acme", "They <called>.")
     assert client.get("/alerts.csv?state=open").text.count("\n") == 1
     assert "acme" in client.get("/alerts.csv?state=dismissed&contact=acme").text
     people.add("other")

@@ -104,9 +104,11 @@ def test_alerts_are_listed_by_pages_and_moved(surfaces: Surfaces) -> None:
     rules = [page["alerts"][0]["rule"] for page in (first, second)]
     assert sorted(rules) == ["past_due", "payment_failed"]
     number = first["alerts"][0]["id"]
-    assert first["alerts"][0]["contact"] == "acme"
+    assert first["alerts"][0]["contact"] == "account:acme"
+    assert surfaces.cli.json("alerts", "list", "--limit", "1")["alerts"][0]["contact"] == "account:acme"
     acknowledged = surfaces("POST", f"/api/alerts/{number}/ack")
     assert (acknowledged["state"], acknowledged["changed_by"]) == ("acknowledged", "token:boss")
+    assert acknowledged["contact"] == "account:acme"
     assert surfaces("POST", f"/api/alerts/{number}/snooze", json={"until": "2999-01-01"})["state"] == "snoozed"
     dismissed = surfaces("POST", f"/api/alerts/{number}/dismiss", json={"reason": "they pay by wire"})
     assert dismissed["note"] == "they pay by wire"

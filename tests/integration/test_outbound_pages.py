@@ -171,7 +171,6 @@ def test_a_first_run_goes_from_its_plan(admin: Client, hub: Hub, shop: Warehouse
     assert decided(admin, admin.post("/syncs/customers/plan", data={"only": "1"}).text) == {"create": 1}
     assert admin.post("/syncs/customers/plan.jsonl", data={"kind": "made"}).status_code == 422
     shop.write("update accounts set tier = null where id = 3")
-    assert admin.post("/syncs/customers/run", data={"limit": "0"}).status_code == 422
     asked = admin.post("/syncs/customers/run", data={"plan": number})
     assert asked.headers["location"] == "/syncs/customers?asked=1", "no worker is there"
     assert "A run is due" in admin.get("/syncs/customers").text
@@ -183,11 +182,36 @@ def test_a_first_run_goes_from_its_plan(admin: Client, hub: Hub, shop: Warehouse
     assert "Try all again" not in admin.get("/syncs/customers").text
 
 
+@pytest.mark.further
+def test_how_many_rows_is_refused_beside_its_field(admin: Client) -> None:
+    for limit, path in ((limit, path) for limit in ("ten", "0", "9" * 5_000) for path in ("plan", "run")):
+        refused = admin.post(f"/syncs/customers/{path}", data={"only": "", "limit": limit, "full": "yes"})
+        assert refused.status_code == 422
+        assert f'value="{limit}"' in refused.text, "what was typed stays"
+        assert re.search('id="limit-wrong">How many rows is a number from 1 to ', refused.text)
+        assert re.search('name="full" value="yes" checked', refused.text)
+    assert admin.post("/syncs/customers/plan.jsonl", data={"limit": "ten"}).status_code == 422
+
+
+@pytest.mark.further
+def test_the_decisions_of_a_plan_are_those_that_were_shown_or_none(admin: Client, hub: Hub, shop: Warehouse) -> None:
+    plan = admin.post("/syncs/customers/plan").text
+    assert 'data-download="Planning anew…"' in plan
+    [seen] = set(re.findall(r'name="fingerprint" value="(\w+)"', plan))
+    same = admin.post("/syncs/customers/plan.jsonl", data={"fingerprint": seen, "kind": "create"})
+    assert (same.status_code, len(same.text.splitlines())) == (200, 3)
+    shop.write("update accounts set tier = 'other' where id = 3")
+    assert admin.post("/syncs/customers/plan.jsonl", data={"fingerprint": seen}).status_code == 409
+    with hub.engine.connect() as db:
+        kept = db.scalar(text("select count(*) from tidegate.sync_plans where sync = 'customers'"))
+    assert kept == 1, "what was told again is no other plan"
+
+
 def decided(admin: Client, plan: str) -> dict[str, int]:
     """The numbers of a plan's decisions by kind, each of which leads to as many."""
     found: dict[str, int] = {}
     for form in re.findall(r'<form[^>]*action="/syncs/customers/plan.jsonl".*?</form>', plan, re.S):
-        sent = dict(re.findall(r'name="(\w+)" value="(\w+)"', form))
+        sent = dict(re.findall(r'name="(\w+)" value="([^"]+)"', form))
         if "kind" in sent:
             [said] = re.findall(r">(\d+)</button>", form)
             lines = admin.post("/syncs/customers/plan.jsonl", data=sent).text.splitlines()

@@ -12,7 +12,7 @@ from tests.support.queue import connect
 from tidegate.contacts import changes, directory
 from tidegate.delivery.outbox import as_history
 from tidegate.errors import LifecycleInvalid, NoteUnknown, TaskUnknown
-from tidegate.lifecycle import notes, timeline
+from tidegate.lifecycle import happened, notes, timeline
 from tidegate.wiring import Hub
 from tidegate.workflows import previewing
 from tidegate.workflows.contacts import contacts_merge
@@ -63,6 +63,11 @@ def everything(people: People) -> int:
         for statement in EVERYTHING:
             db.execute(text(statement), {"key": key, "at": NOW + timedelta(days=3)})
     write(people, key, "They are nice", 10_000)
+    with people.hub.engine.begin() as db:
+        changes.note(db, "rename", "ada", contact=key, what={"from": "account:acm", "to": "account:acme"})
+        changes.note(db, "merge", "ada", contact=key, what={"into": key, "from": people.add("acme-2")})
+        changes.note(db, "suppress", "ada", contact=key, what={"reason": "a competitor"})
+        changes.note(db, "unlink", "ada", contact=key, what={"connection": "books", "customer": "cus_u"})
     number = task(people, key, "Call", date(2026, 4, 1))
     with people.hub.engine.begin() as db:
         notes.change_task(db, number, "bob", NOW + timedelta(days=8), {"done": True})
@@ -84,6 +89,26 @@ for values from ('books', 1) to ('books', 2)""",
   day, kind, amount, opening, closing, price, product)
 select 1, 'books', 'contact\\:' || :key, 'cus_t', 'sub', item, 'usd', :at, :at, '2026-03-18', 'new', 2450000000, 0,
   4900000000, 'p', 'prod' from (values ('si_1'), ('si_2')) i(item)""",
+    """insert into stripe.charges (connection, id, customer, created, amount, amount_refunded, currency, status,
+  disputed, failure_message, updated_at, certainty, data)
+select 'books', id, 'cus_t', :at, 4900, refunded, 'usd', status, false, failure, :at, 1, '{}' from (values
+  ('ch_1', 'succeeded', 900, null), ('ch_2', 'failed', 0, 'Insufficient funds')) c(id, status, refunded, failure)""",
+    """insert into tidegate.features (key, name, type, unit, reset, meter)
+values ('calls', '', 'metered', 'call', 'month', '') on conflict do nothing""",
+    """insert into tidegate.overrides (contact, operation, feature, terms, since, expires_at, reason, by, created_at,
+  revoked_at, revoked_by)
+select :key, 'add', 'calls', '{"limit": 10}', :at, expires_at, 'a trial', 'ada', :at, revoked_at, revoked_by
+from (values
+  (null::timestamptz, cast(:at as timestamptz) + interval '1 day', 'bob'),
+  (cast(:at as timestamptz) + interval '2 days', null, null)) o(expires_at, revoked_at, revoked_by)""",
+    """insert into tidegate.action_occurrences (action, contact, occurrence, at, decided_at, state, why, what, reasons,
+  goal, reached_at)
+select 'save-them', :key, state, :at, :at, state, '', '{}', '["it is past due"]', 'reached', :at
+from unnest(array['fired', 'passed']) state""",
+    "insert into tidegate.usage (contact, feature, bucket, period_start, used) values (:key, 'calls', 'b', :at, 6)",
+    """insert into tidegate.usage_debits (contact, feature, operation, amount, debits, answer, at)
+select :key, 'calls', 'consume', n, '[]', '{}', cast(:at as timestamptz) + n * interval '8 hours'
+from generate_series(1, 3) n""",
     """insert into tidegate.destinations (key, kind, spec, livemode) values ('ops', 'files', '{}', false)""",
     """insert into tidegate.deliveries (destination, outbox, contact, state, done_at)
 select 'ops', min(id), :key, 'delivered', :at from tidegate.outbox""",
@@ -94,6 +119,9 @@ select 'ops', min(id), :key, 'delivered', :at from tidegate.outbox""",
 def clean(people: People) -> Any:
     yield
     with people.hub.engine.begin() as db:
+        db.execute(text("delete from stripe.charges where connection = 'books'"))
+        for table in ("overrides", "action_occurrences", "usage_debits", "usage", "features"):
+            db.execute(text(f"delete from tidegate.{table}"))
         for table in ("links", "billing_events", "movements", "ledgers", "permissions"):
             db.execute(text(f"delete from tidegate.{table} where connection = 'books'"))
         db.execute(text("delete from tidegate.connections where name = 'books'"))
@@ -122,7 +150,29 @@ def test_everything_is_in_one_list_the_newest_first(people: People) -> None:
     assert (by["note", "written"]["text"], by["note", "written"]["by"]) == ("They are nice", "ada")
     assert (by["task", "added"]["due_on"], by["task", "added"]["done"]) == ("2026-04-01", True)
     assert by["task", "done"]["by"] == "bob"
+    said = {(one["kind"], one["what"]): happened.told(one) for one in found["timeline"]}
+    of_new = {kind for kind, _ in NEW}
+    assert {key: words for key, words in said.items() if key[0] in of_new} == NEW
+    used = [(one["data"]["day"], one["data"]["amount"]) for one in found["timeline"] if one["kind"] == "usage"]
+    assert used == USED
     assert by["delivery", "delivered"]["destination"] == "ops"
+
+
+NEW = {
+    ("payment", "succeeded"): "49.00 USD, 9.00 USD refunded",
+    ("payment", "failed"): "49.00 USD: Insufficient funds",
+    ("link", "linked"): "by manual, customer cus_t, connection books",
+    ("link", "unlink"): "customer cus_u, connection books by ada",
+    ("change", "rename"): "to account:acme, from account:acm by ada",
+    ("change", "merge"): "from account:acme-2, into account:acme by ada",
+    ("change", "suppress"): "reason a competitor by ada",
+    ("override", "given"): "calls: 10 by ada: a trial",
+    ("override", "revoked"): "calls: 10 by bob",
+    ("override", "expired"): "calls: 10",
+    ("action", "fired"): "save-them: it is past due",
+    ("action", "reached"): "save-them",
+}
+USED = [("2026-03-19", 5), ("2026-03-18", 1)]
 
 
 @pytest.mark.usefixtures("clean")
@@ -252,7 +302,7 @@ values ('alert.opened', :key, '{"alert": 1, "reasons": ["Zyxwvuts"], "text": "Zy
             if db.scalar(text(f"select exists(select from tidegate.{table} t where t::text like '%Zyxwvuts%')"))
         ]
     assert left == []
-    assert {kind for kind, _ in entries(people, key)} <= {"stage", "segment", "alert", "health"}
+    assert {kind for kind, _ in entries(people, key)} <= {"stage", "segment", "alert", "health", "change"}
 
 
 def test_what_a_first_import_gives_is_no_change_of_entitlements(people: People) -> None:

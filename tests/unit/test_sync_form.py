@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from tidegate.outbound import specs
-from tidegate.web.outbound import sync_form
+from tidegate.web.outbound import parts, sync_form
 from tidegate.web.outbound.field_rows import Row, fields_of, known_fields, rows_of
 
 FIELDS: list[tuple[str, dict[str, Any]]] = [
@@ -104,3 +104,30 @@ def test_the_catalogue_names_nested_fields_and_what_is_for_creation_only() -> No
     assert "items.0.price" in known
     assert "metadata.…" in known
     assert known_fields("nothing") == []
+
+
+@pytest.mark.parametrize(
+    ("typed", "limit"),
+    [
+        ("", None),
+        ("10", 10),
+        ("1,000", 1_000),
+        ("ten", ""),
+        ("0", ""),
+        ("-1", ""),
+        ("1.5", ""),
+        ("²", ""),
+        ("9" * 5_000, ""),
+    ],
+)
+def test_how_many_rows_is_a_number_or_wrong(typed: str, limit: int | str | None) -> None:
+    part, wrong = parts.read({"only": "", "limit": typed})
+    assert (part.limit, "limit" in wrong) == ((None, True) if limit == "" else (limit, False))
+
+
+def test_numbers_of_any_length_are_read_or_refused() -> None:
+    long = "9" * 5_000
+    assert sync_form.rows_in({"rows": long, "f0_name": "name"}) == []
+    assert fields_of("customers", [Row(f"preferred_locales.{long}", "column", "locale", "")]) == {
+        "preferred_locales": {long: "locale"}
+    }

@@ -101,9 +101,9 @@ class Moved(BaseModel):
 
 
 class ShownAlert(BaseModel):
-    """An alert. `occurrence`: what it is about, an invoice or a date; it opens once. A system alert has a `subject` in
-    place of a contact: `connection:acme`, `sync:people`, `destination:ops`, `worker` or `disk`. `routed_to`: the
-    destination that was told; empty: none. Times are UTC.
+    """An alert. `contact`: `account:acme`. `occurrence`: what it is about, an invoice or a date; it opens once. A
+    system alert has a `subject` in place of a contact: `connection:acme`, `sync:people`, `destination:ops`, `worker`
+    or `disk`. `routed_to`: the destination that was told; empty: none. Times are UTC.
     """
 
     id: int
@@ -229,7 +229,7 @@ def list_alerts(
         found = listing.alerts(
             db, states=states, rule=rule, owner=owner, livemode=livemode, system=system, after=after, limit=limit
         )
-    shown = [ShownAlert.model_validate(one) for one in found]
+    shown = [ShownAlert.model_validate(listing.referred(one)) for one in found]
     return Alerts(alerts=shown, next=shown[-1].id if len(shown) == limit else None)
 
 
@@ -256,7 +256,7 @@ def write_note(alert: Alert, written: AlertNote, hub: HubOf, token: Operator) ->
     """Writes beside it what others should know, in place of what was noted before."""
     with hub.engine.begin() as db:
         alerts.write_note(db, alert, written.note, by(token), now(db))
-        return ShownAlert.model_validate(listing.alert(db, alert))
+        return ShownAlert.model_validate(listing.referred(listing.alert(db, alert)))
 
 
 @router.post("/api/alerts/{alert:segment}/reopen")
@@ -276,7 +276,7 @@ def _moved(
 ) -> ShownAlert:
     with hub.engine.begin() as db:
         alerts.move(db, alert, state, by(token), now(db), until=until, note=note)
-        return ShownAlert.model_validate(listing.alert(db, alert))
+        return ShownAlert.model_validate(listing.referred(listing.alert(db, alert)))
 
 
 @router.get("/api/contacts/{contact:segment}/health", dependencies=[requires("read")])

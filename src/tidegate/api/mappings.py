@@ -15,6 +15,7 @@ from tidegate.catalog import kept, mappings
 from tidegate.catalog.mappings import Wanted
 from tidegate.catalog.terms import Reset
 from tidegate.errors import CatalogInvalid, CatalogUnknown
+from tidegate.lifecycle import holders
 from tidegate.security.tokens import Token
 from tidegate.workflows.catalog import catalog_changes, catalog_suggest
 
@@ -28,7 +29,7 @@ Keep = Annotated[
 
 
 class Mapping(BaseModel):
-    """A mapping in force; `contacts` is how many it gives something to. Times are UTC."""
+    """A mapping in force; `contacts` is how many it gives something now. Times are UTC."""
 
     model_config = ConfigDict(extra="ignore")
 
@@ -171,7 +172,8 @@ def listing(hub: HubOf, connection: Named = None, limit: Limit = 100, after: Aft
     name = hub.account(connection).name if connection else None
     with hub.engine.connect() as db:
         shown, following = page(mappings.every(db, name), "id", limit, after)
-    return Mappings(mappings=[Mapping.model_validate(row) for row in shown], next=following)
+        counted = holders.of_mappings(db, shown)
+    return Mappings(mappings=[Mapping.model_validate(row) for row in counted], next=following)
 
 
 @router.post("")

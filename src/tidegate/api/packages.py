@@ -12,6 +12,7 @@ from tidegate.api.previews import MOST_LISTED, Listed, Outcome, Previewed, Token
 from tidegate.api.values import STRICT
 from tidegate.catalog import journal, packages
 from tidegate.errors import CatalogInvalid
+from tidegate.lifecycle import holders
 from tidegate.security.tokens import Token
 from tidegate.workflows.catalog import catalog_changes, catalog_stripe
 
@@ -24,7 +25,8 @@ Admin = Annotated[Token, requires("admin")]
 class Package(BaseModel):
     """A package. `version`, `features`: of the newest published version; `draft`: what the next one is to give.
 
-    `contacts_by_version`: how many contacts hold it by subscriptions. Times are UTC.
+    `contacts`: how many hold it now, of live data where there is any; `contacts_by_version`: how many hold each
+    version. Times are UTC.
     """
 
     model_config = ConfigDict(extra="ignore")
@@ -39,6 +41,7 @@ class Package(BaseModel):
     features: dict[str, Any] | None
     published_at: datetime | None
     draft: dict[str, Any] | None
+    contacts: int
     contacts_by_version: dict[str, int]
 
 
@@ -50,7 +53,9 @@ class Packages(BaseModel):
 
 
 class Detail(BaseModel):
-    """A package with all its versions and what is mapped to it."""
+    """A package with all its versions and what is mapped to it. `contacts`, also of each version: how many hold it now,
+    of live data where there is any.
+    """
 
     model_config = ConfigDict(extra="ignore")
 
@@ -60,6 +65,7 @@ class Detail(BaseModel):
     is_default: bool
     prices: list[dict[str, Any]]
     managed_by: str
+    contacts: int
     versions: list[dict[str, Any]]
     mappings: list[dict[str, Any]]
 
@@ -143,7 +149,8 @@ def listing(hub: HubOf, limit: Limit = 100, after: After = None) -> Packages:
     """The packages by key."""
     with hub.engine.connect() as db:
         shown, following = page(packages.every(db), "key", limit, after)
-    return Packages(packages=[Package.model_validate(row) for row in shown], next=following)
+        counted = holders.of_packages(db, shown, hub.livemode_of_lists())
+    return Packages(packages=[Package.model_validate(row) for row in counted], next=following)
 
 
 @router.post("", status_code=201)
@@ -151,7 +158,7 @@ def make(hub: HubOf, wanted: NewPackage, token: Admin) -> Package:
     """Makes a package, and publishes its first version when features are given; one that exists is refused."""
     by = f"token:{token.name}"
     with hub.engine.begin() as db:
-        if any(row["key"] == wanted.key for row in packages.every(db, counted=False)):
+        if any(row["key"] == wanted.key for row in packages.every(db)):
             raise CatalogInvalid(problem=f"There is a package {wanted.key} already; change it with PATCH.")
         if wanted.is_default:
             raise CatalogInvalid(problem="Make the package first, then PATCH is_default: that has a preview.")
@@ -167,9 +174,9 @@ def make(hub: HubOf, wanted: NewPackage, token: Admin) -> Package:
 
 @router.get("/{key:segment}", dependencies=[requires("read")])
 def show(key: str, hub: HubOf) -> Detail:
-    """A package with its versions, the contacts on each, and what is mapped to it."""
+    """A package with its versions, how many contacts hold each, and what is mapped to it."""
     with hub.engine.connect() as db:
-        return Detail.model_validate(packages.show(db, key))
+        return Detail.model_validate(holders.of_package(db, key, hub.livemode_of_lists()))
 
 
 @router.patch("/{key:segment}")
@@ -258,4 +265,5 @@ def create_in_stripe(
 
 def _found(hub: HubOf, key: str) -> Package:
     with hub.engine.connect() as db:
-        return next(Package.model_validate(row) for row in packages.every(db) if row["key"] == key)
+        made = [row for row in packages.every(db) if row["key"] == key]
+        return Package.model_validate(holders.of_packages(db, made, hub.livemode_of_lists())[0])

@@ -97,16 +97,9 @@ def one(db: Connection, mapping: int) -> RowMapping:
     return row
 
 
-def every(db: Connection, connection: str | None = None, *, counted: bool = True) -> list[dict[str, Any]]:
-    """The mappings in force, with what price and product are called, and how many contacts each gives to; nobody where
-    they are not `counted`.
-    """
-    return [dict(row) for row in db.execute(_EVERY, {"connection": connection, "counted": counted}).mappings()]
-
-
-def holding(db: Connection) -> dict[str, int]:
-    """How many contacts each mapping gives to, by its number."""
-    return {str(row.mapping): row.contacts for row in db.execute(_HOLDING)}
+def every(db: Connection, connection: str | None = None) -> list[dict[str, Any]]:
+    """The mappings in force, with what price and product are called."""
+    return [dict(row) for row in db.execute(_EVERY, {"connection": connection}).mappings()]
 
 
 def touched(db: Connection, connection: str, price: str | None, product: str | None) -> list[int]:
@@ -229,19 +222,13 @@ _ONE = text("select * from tidegate.mappings where id = :id and removed_at is nu
 _EVERY = text("""
 select m.id, m.connection, m.price, m.product, coalesce(own.name, of.name) as product_name, p.nickname,
   p.interval, p.interval_count, m.package, m.feature,
-  m.terms, m.per_quantity, m.managed_by, m.created_at, m.created_by,
-  (select count(distinct g.contact) from tidegate.grants g where :counted and g.mapping = m.id) as contacts
+  m.terms, m.per_quantity, m.managed_by, m.created_at, m.created_by
 from tidegate.mappings m
 left join stripe.products own on own.connection = m.connection and own.id = m.product
 left join stripe.prices p on p.connection = m.connection and p.id = m.price
 left join stripe.products of on of.connection = m.connection and of.id = p.product
 where m.removed_at is null and (cast(:connection as text) is null or m.connection = :connection)
 order by m.connection, product_name, m.id""")
-
-_HOLDING = text("""
-select mapping, count(*) as contacts from (select distinct mapping, contact from tidegate.grants) each
-join tidegate.contacts c on c.key = each.contact and c.merged_into is null
-group by mapping""")
 
 _TOUCHED = text("""
 select distinct l.contact from stripe.subscription_items i

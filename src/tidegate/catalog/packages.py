@@ -132,26 +132,24 @@ def one(db: Connection, key: str) -> dict[str, Any]:
     return dict(row)
 
 
-def every(db: Connection, *, counted: bool = True) -> list[dict[str, Any]]:
-    """All packages with their newest version, their draft, and how many contacts hold them, by version; nobody where
-    they are not `counted`.
-    """
-    return [dict(row) for row in db.execute(_EVERY, {"counted": counted}).mappings()]
+def every(db: Connection) -> list[dict[str, Any]]:
+    """All packages with their newest version and their draft."""
+    return [dict(row) for row in db.execute(_EVERY).mappings()]
 
 
-def show(db: Connection, key: str, *, counted: bool = True) -> dict[str, Any]:
-    """A package with all its versions, the contacts on each, and what is mapped to it."""
+def show(db: Connection, key: str) -> dict[str, Any]:
+    """A package with all its versions and what is mapped to it."""
     found = one(db, key)
-    versions = db.execute(_SHOWN_VERSIONS, {"key": key, "counted": counted}).mappings()
+    versions = db.execute(_SHOWN_VERSIONS, {"key": key}).mappings()
     mapped = db.execute(_MAPPED, {"key": key}).mappings()
     return found | {"versions": [dict(row) for row in versions], "mappings": [dict(row) for row in mapped]}
 
 
-def holding(db: Connection, livemode: bool | None = None) -> dict[str, dict[str, int]]:
-    """How many contacts, of live or test data (None: all), are given each package, by version."""
+def to_move(db: Connection) -> dict[str, dict[str, int]]:
+    """How many subscriptions and overrides are of each version of each package, of those that `migrate` counts."""
     found: dict[str, dict[str, int]] = {}
-    for row in db.execute(_HOLDING, {"livemode": livemode}):
-        found.setdefault(row.package, {})[str(row.version)] = row.contacts
+    for row in db.execute(_TO_MOVE):
+        found.setdefault(row.package, {})[str(row.version)] = row.moving
     return found
 
 
@@ -188,8 +186,13 @@ where package = :key and published_at is null returning version""")
 _VERSIONS = text("""
 select version from tidegate.package_versions where package = :key and published_at is not null order by version""")
 
-# One that left the package moves, too, though it is not counted: it would come back to what nobody else has any more.
-_MIGRATE = text("""
+ENDED = "g.status in ('canceled', 'incomplete_expired')"
+"""SQL: whether the subscription of a grant `g` is over; one that is paused or overdue may give something again."""
+
+_STANDING = "revoked_at is null and (expires_at is null or expires_at > now())"
+
+# One that left the package, or ended, moves, too, though it is not counted: it would come back to what nobody else has.
+_MIGRATE = text(f"""
 with moved as (
   update tidegate.holdings set version = :to, since = now()
   where package = :key and version <> :to
@@ -197,11 +200,18 @@ with moved as (
   returning connection, subscription, package)
 select count(*) from moved m where exists (
   select from tidegate.grants g
-  where g.connection = m.connection and g.subscription = m.subscription and g.package = m.package)""")
+  where g.connection = m.connection and g.subscription = m.subscription and g.package = m.package and not {ENDED})""")
 
-_MIGRATE_OVERRIDES = text("""
-update tidegate.overrides set version = :to
-where package = :key and version <> :to and revoked_at is null and (expires_at is null or expires_at > now())""")
+_MIGRATE_OVERRIDES = text(f"""
+update tidegate.overrides set version = :to where package = :key and version <> :to and {_STANDING}""")
+
+_TO_MOVE = text(f"""
+select package, version, count(*) as moving from (
+  select distinct g.package, g.version, g.connection, g.subscription from tidegate.grants g
+  where g.package is not null and not {ENDED}
+  union all
+  select package, version, null, id::text from tidegate.overrides where package is not null and {_STANDING}) m
+group by package, version""")
 
 _HOLDERS = text("""
 select contact from tidegate.grants where package = :key
@@ -214,10 +224,7 @@ where package = :key and published_at is not null order by version desc limit 1"
 
 _EVERY = text("""
 select p.key, p.name, p.kind, p.is_default, p.prices, p.managed_by, newest.version, newest.features,
-  newest.published_at, draft.features as draft,
-  coalesce((select jsonb_object_agg(version, holding) from (
-    select version, count(distinct contact) as holding from tidegate.grants g
-    where :counted and g.package = p.key group by version) of), '{}'::jsonb) as contacts_by_version
+  newest.published_at, draft.features as draft
 from tidegate.packages p
 left join lateral (
   select version, features, published_at from tidegate.package_versions v
@@ -226,17 +233,7 @@ left join tidegate.package_versions draft on draft.package = p.key and draft.pub
 order by p.key""")
 
 _SHOWN_VERSIONS = text("""
-select v.version, v.features, v.published_at,
-  (select count(distinct contact) from tidegate.grants g
-   where :counted and g.package = v.package and g.version = v.version) as contacts
-from tidegate.package_versions v where v.package = :key order by v.version""")
-
-_HOLDING = text("""
-select package, version, count(*) as contacts from (
-  select distinct package, version, contact from tidegate.grants where package is not null) each
-join tidegate.contacts c on c.key = each.contact and c.merged_into is null
-  and (cast(:livemode as boolean) is null or c.livemode = :livemode)
-group by package, version""")
+select version, features, published_at from tidegate.package_versions where package = :key order by version""")
 
 _MAPPED = text("""
 select id, connection, price, product, per_quantity, managed_by from tidegate.mappings

@@ -37,7 +37,8 @@ def list_(
         )
         others = 0 if system else len(system_alerts.standing(db))
     if as_json:
-        show.document({"alerts": found, "next": found[-1]["id"] if len(found) == limit else None})
+        told = [listing.referred(one) for one in found]
+        show.document({"alerts": told, "next": found[-1]["id"] if len(found) == limit else None})
         return
     rows = [
         (

@@ -27,7 +27,7 @@ def timeline(
     connection: ConnectionName = None,
     as_json: AsJson = False,
 ) -> None:
-    """Show what happened to a contact, the newest first: revenue, events, stages, alerts, health, notes, tasks."""
+    """Show what happened to a contact, the newest first: revenue, payments, stages, alerts, usage, changes, notes, …"""
     from tidegate.cli import show
     from tidegate.cli.hub import opened
     from tidegate.contacts import directory

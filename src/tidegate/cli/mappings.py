@@ -20,17 +20,18 @@ Source = Annotated[str, typer.Argument(metavar="PRICE|PRODUCT", help="Stripe's p
 
 @app.command("list")
 def list_(connection: ConnectionName = None, as_json: AsJson = False) -> None:
-    """List the mappings in force, with the contacts that each gives something to, and what holders keep of others."""
+    """List the mappings in force, with how many contacts each gives something now, and what holders keep of others."""
     from tidegate.catalog import kept, mappings
     from tidegate.catalog.names import called
     from tidegate.catalog.words import meaning
     from tidegate.cli import show
     from tidegate.cli.hub import opened
+    from tidegate.lifecycle import holders
 
     with opened() as hub:
         name = hub.account(connection).name if connection else None
         with hub.engine.connect() as db:
-            found, held = mappings.every(db, name), kept.every(db, name)
+            found, held = holders.of_mappings(db, mappings.every(db, name)), kept.every(db, name)
     if as_json:
         show.document({"mappings": found, "kept": held})
         return

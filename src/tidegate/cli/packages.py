@@ -17,14 +17,15 @@ Key = Annotated[str, typer.Argument(metavar="PACKAGE", help="Its key, as `tidega
 
 @app.command("list")
 def list_(as_json: AsJson = False) -> None:
-    """List the packages with their newest version and how many contacts hold them."""
+    """List the packages with their newest version and how many contacts hold them now."""
     from tidegate.catalog import packages
     from tidegate.catalog.words import terms
     from tidegate.cli import show
     from tidegate.cli.hub import opened
+    from tidegate.lifecycle import holders
 
     with opened() as hub, hub.engine.connect() as db:
-        found = packages.every(db)
+        found = holders.of_packages(db, packages.every(db), hub.livemode_of_lists())
     if as_json:
         show.document({"packages": found})
         return
@@ -34,7 +35,7 @@ def list_(as_json: AsJson = False) -> None:
             one["name"],
             one["kind"] + (", default" if one["is_default"] else ""),
             f"{one['version'] or 'none'}" + (", a draft waits" if one["draft"] is not None else ""),
-            sum(one["contacts_by_version"].values()),
+            one["contacts"],
             terms(one["features"] or {}),
         )
         for one in found
@@ -45,14 +46,14 @@ def list_(as_json: AsJson = False) -> None:
 
 @app.command("show")
 def show_(package: Key, as_json: AsJson = False) -> None:
-    """Show a package: its versions with the contacts on each, and what is mapped to it."""
-    from tidegate.catalog import packages
+    """Show a package: its versions with how many contacts hold each now, and what is mapped to it."""
     from tidegate.catalog.words import terms
     from tidegate.cli import show
     from tidegate.cli.hub import opened
+    from tidegate.lifecycle import holders
 
     with opened() as hub, hub.engine.connect() as db:
-        found = packages.show(db, package)
+        found = holders.of_package(db, package, hub.livemode_of_lists())
     if as_json:
         show.document(found)
         return

@@ -71,7 +71,7 @@ overrides = Table(
     Column("revoked_at", Time),
     Column("revoked_by", Text),
     CheckConstraint("(package is null) <> (feature is null)", name="overrides_what"),
-    Index("overrides_contact", "contact", postgresql_where=text("revoked_at is null")),
+    Index("overrides_contact", "contact"),
 )
 
 usage = Table(

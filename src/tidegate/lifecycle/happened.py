@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from tidegate.catalog.words import standing
+from tidegate.catalog.words import how_much, standing
 from tidegate.money import shown
 
 
@@ -28,6 +28,17 @@ def told(one: dict[str, Any]) -> str:
             return f"{_plain(data['before'])} → {_plain(data['health'])}{': ' if by else ''}{by}"
         case "entitlement":
             return f"{data['feature']}: {standing(data['before'])} → {standing(data['now'])}"
+        case "payment":
+            return f"{_amount(data)}{', disputed' if data['disputed'] else ''}{_after(data['failure'])}"
+        case "link" | "change":
+            return _changed(data)
+        case "override":
+            by = f" by {data['by']}" if data["by"] else ""
+            return f"{_given(data)}{by}{_after(data.get('reason'))}"
+        case "action":
+            return f"{data['action']}{_after(data['why'] or '; '.join(data['reasons']))}"
+        case "usage":
+            return f"{data['feature']}: {data['amount']:,} on {data['day']}"
         case "delivery":
             return f"{data['type']} to {data['destination']}{': ' if data['error'] else ''}{data['error']}"
         case "task":
@@ -35,6 +46,39 @@ def told(one: dict[str, Any]) -> str:
             return f"{data['text']}{due} ({data['by']}, task {data['task']})"
         case _:
             return f"{data['text']} ({data['by']}, note {data['note']})"
+
+
+_WORDS = {"from": "from", "into": "into", "method": "by"}
+
+
+def _changed(data: Mapping[str, Any]) -> str:
+    """What a change of a contact, or of whose a customer is, was about: `customer cus_1, connection acme by ada`."""
+    about = {key: value for key, value in data.items() if key not in ("by", "undone_at") and value not in (None, "")}
+    said = ", ".join(f"{_WORDS.get(key, key)} {_listed(value)}" for key, value in about.items())
+    by = f" by {data['by']}" if data["by"] else ""
+    return f"{said}{by}{', undone since' if data.get('undone_at') else ''}".strip()
+
+
+def _listed(value: Any) -> str:
+    return ", ".join(str(one) for one in value) if isinstance(value, list) else str(value)  # pyright: ignore[reportUnknownVariableType, reportUnknownArgumentType]
+
+
+def _given(data: Mapping[str, Any]) -> str:
+    """What an override gives: `package pro`, `seats: 10 more`."""
+    if data["package"]:
+        return f"package {data['package']}"
+    said = how_much(data["terms"] or {})
+    return f"{data['feature']}{': ' if said else ''}{said}"
+
+
+def _amount(data: Mapping[str, Any]) -> str:
+    """What was paid, and what of it was given back."""
+    paid, back = (shown(data[name] or 0, data["currency"]) for name in ("amount", "amount_refunded"))
+    return f"{paid}, {back} refunded" if data["amount_refunded"] else paid
+
+
+def _after(said: str | None) -> str:
+    return f": {said}" if said else ""
 
 
 def points(moved: Mapping[str, float]) -> str:

@@ -79,6 +79,11 @@ def alert(db: Connection, number: int) -> dict[str, Any]:
     return dict(db.execute(_ALERT, {"id": number}).mappings().one())
 
 
+def referred(alert: Mapping[str, Any]) -> dict[str, Any]:
+    """An alert of `alerts` with its contact as other lists name it: `account:acme`; None of a system alert."""
+    return {**alert, "contact": alert["contact"] and f"{alert['kind']}:{alert['contact']}"}
+
+
 def history(db: Connection, contact: int, *, limit: int = 100) -> list[dict[str, Any]]:
     """Where a contact (internal key) was, newest first: {kind, key, entered_at, left_at, reasons, because}."""
     return [dict(row) for row in db.execute(_HISTORY, {"contact": contact, "limit": limit}).mappings()]

@@ -13,7 +13,7 @@ from tidegate.conditions.nodes import AnyOf, Node
 from tidegate.contacts.listing import escaped
 from tidegate.contacts.match import fold
 from tidegate.errors import LifecycleInvalid
-from tidegate.lifecycle import own_worth, report, rulebook
+from tidegate.lifecycle import holders, own_worth, report, rulebook
 from tidegate.lifecycle.health import BAND, BANDED, BANDS
 from tidegate.revenue import editions, source
 
@@ -38,11 +38,11 @@ FURTHEST = 3650
 class Wanted:
     """Which contacts, of live or of test data: `search` is a part of an id, a name or an e-mail; `stage`, `segment`,
     `package`, `health` (a band), `owner`: those that are in it, hold it, are looked after by it. `version`: those that
-    are given this one of the package; `mapping` (its number): those that it gives something. `feature`: those to
-    whom something of it is granted. `risk`: those at risk for this reason, one of `rules.AT_RISK_BY`, or for ANY.
-    `renews`: those of which something renews within so many days, as `outlook.renewing` has it. `paying`: those that
-    pay by Stripe in this currency now; in the base currency, those that pay at all. `paid_by`: of these, who pay by
-    this connection. Empty: whichever.
+    hold this one of the package; `mapping` (its number): those that it gives something; `feature`: those to whom
+    something of it is granted; as `holders` counts them. `risk`: those at risk for this reason, one of
+    `rules.AT_RISK_BY`, or for ANY. `renews`: those of which something renews within so many days, as
+    `outlook.renewing` has it. `paying`: those that pay by Stripe in this currency now; in the base currency, those that
+    pay at all. `paid_by`: of these, who pay by this connection. Empty: whichever.
     """
 
     livemode: bool
@@ -118,16 +118,6 @@ def total(db: Connection, wanted: Wanted) -> int:
     return db.scalar(text(f"select count(*) {found_in}"), values) or 0
 
 
-def by_package(db: Connection, livemode: bool | None) -> dict[str, int]:
-    """How many rows the table has that is narrowed down to each package. `livemode` None: of live and of test data."""
-    return {row.key: row.contacts for row in db.execute(_BY_PACKAGE, {"livemode": livemode})}
-
-
-def by_feature(db: Connection, livemode: bool | None) -> dict[str, int]:
-    """The same of each feature."""
-    return {row.key: row.contacts for row in db.execute(_BY_FEATURE, {"livemode": livemode})}
-
-
 def choices(db: Connection, livemode: bool) -> dict[str, list[tuple[str, str]]]:
     """By what a table of these contacts may be narrowed down: {stage, segment, package, health, owner}, each (key,
     name).
@@ -184,9 +174,12 @@ def _from(db: Connection, wanted: Wanted, into: Compiled) -> tuple[str, dict[str
     """Where the rows are, and what the statement binds with that. What is not asked for is not in it: it would be
     looked at for every row.
     """
-    parts = [sql for name, sql in _NARROWED.items() if getattr(wanted, name).strip()]
     if wanted.version and not wanted.package:
         raise LifecycleInvalid(problem="A version is one of a package: `package` says of which.")
+    asked = [name for name in _NARROWED if getattr(wanted, name).strip()]
+    parts = [_NARROWED[name] for name in asked]
+    if wanted.version and holders.by_default(db, wanted.package, _number(wanted.version)):
+        parts[asked.index("version")] = f"c.key in ({holders.OF_DEFAULT})"
     if wanted.package and not wanted.version:
         parts.append(":package = any(l.packages)")
     if wanted.risk:
@@ -266,28 +259,13 @@ _NARROWED = {
     "segment": ":segment = any(l.segments)",
     "health": f"{BANDED} and c.forgotten_at is null and {BAND} = :health",
     "owner": "c.owner = :owner",
-    "version": "c.key in (select contact from tidegate.grants where package = :package and version = :version)",
-    "mapping": "c.key in (select contact from tidegate.grants where mapping = :mapping)",
+    "version": f"c.key in ({holders.OF_VERSION})",
+    "mapping": f"c.key in ({holders.OF_MAPPING})",
     "feature": ":feature = any(l.features)",
 }
 """What each asks of a row, by its name."""
 
-_PAID_BY = """exists (
-    select from tidegate.links k
-    join tidegate.spans s on s.connection = k.connection and s.customer = k.customer
-    where k.contact = c.key and k.connection = :paid_by and s.ends_at is null and s.mrr <> 0 {of} and not exists (
-      select from tidegate.exclusions e where e.connection = k.connection and e.customer = k.customer))"""
-
-_BY = """
-select p.key, count(*) as contacts
-from tidegate.contact_lifecycle l
-join tidegate.contacts c on c.key = l.contact and c.merged_into is null
-  and (cast(:livemode as boolean) is null or c.livemode = :livemode)
-cross join lateral unnest({keys}) as p(key)
-group by p.key"""
-_BY_PACKAGE, _BY_FEATURE = text(_BY.format(keys="l.packages")), text(_BY.format(keys="l.features"))
-
-# Of the first contacts with MRR, which are enough to tell, and every other currency that there is after them.
+_PAID  # Of the first contacts with MRR, which are enough to tell, and every other currency that there is after them.
 _CURRENCIES = text("""
 select currency from (
   select m.currency, count(*) as contacts

@@ -10,7 +10,7 @@ from sqlalchemy import Connection
 from tidegate.catalog import mappings, packages, seen
 from tidegate.connections import accounts
 from tidegate.errors import ConnectionUnknown, LedgerMissing, ReportInvalid
-from tidegate.lifecycle import listing, outlook, portfolio, report, roster, rulebook
+from tidegate.lifecycle import holders, listing, outlook, portfolio, report, rulebook
 from tidegate.lifecycle.rules import Rule
 from tidegate.revenue import cohorts, conversions, converted, metrics, renewals, reports, source
 from tidegate.revenue.periods import Period, back, read_day, read_month
@@ -193,16 +193,17 @@ def _days(asked: Mapping[str, Any]) -> tuple[date | None, date | None]:
 
 
 def _holders(db: Connection, asked: Mapping[str, Any], _: datetime) -> Any:
-    """How many contacts, of live or test data (`livemode`; None: all), hold each package, and each version of it, and
-    how many each mapping is given to, and each feature granted to.
+    """How many contacts, of live or test data (`livemode`; None: all), hold each package, and each version of it, how
+    many each mapping gives something, and each feature is granted to; and how many may move from a version (`moving`).
     """
     source.roomy(db)
     livemode = asked.get("livemode")
     return {
-        "packages": packages.holding(db, livemode),
-        "held": roster.by_package(db, livemode),
-        "mappings": mappings.holding(db),
-        "features": roster.by_feature(db, livemode),
+        "packages": holders.by_version(db, livemode),
+        "held": holders.by_package(db, livemode),
+        "mappings": holders.by_mapping(db),
+        "features": holders.by_feature(db, livemode),
+        "moving": packages.to_move(db),
     }
 
 

@@ -29,7 +29,7 @@ WAITING = (
     "subscriptions", "customers", "since",
 )  # fmt: skip
 SUGGESTED = ("name", "kind", "key", "why", "gives", "mapped", "subscriptions", "customers", "contacts")
-LEFT = ("id", "name", "why", "subscriptions")
+LEFT = ("of", "id", "name", "why", "subscriptions")
 NOTHING: dict[str, Any] = {"suggested": True, "waiting": [], "mappings": [], "kept": [], "ignored": []}
 PER_QUANTITY = {"": None, "yes": True, "no": False}
 
@@ -206,9 +206,7 @@ def _every(visit: Visit, connection: str) -> list[dict[str, Any]]:
     """The mappings in force, each with how many contacts it gives something."""
     held = visit.report("holders", {"livemode": livemode_if_any(visit)})["mappings"]
     with visit.hub.engine.connect() as db:
-        return [
-            row | {"contacts": held.get(str(row["id"]), 0)} for row in mappings.every(db, connection, counted=False)
-        ]
+        return [row | {"contacts": held.get(str(row["id"]), 0)} for row in mappings.every(db, connection)]
 
 
 def _listed(visit: Visit, status: int = 200, refused: str = "") -> Response:
@@ -274,7 +272,7 @@ def _form(visit: Visit, typed: Texts, wrong: Texts | None = None) -> Response:
         waits: list[dict[str, Any]] = visit.report("unmapped", {"connection": chosen.name}) if price else []
         waiting = next((row for row in waits if row["price"] == price), None)
         facts: dict[str, Any] = {
-            "packages": packages.every(db, counted=False),
+            "packages": packages.every(db),
             "features": features.every(db),
             "known": mappings.in_force(db, chosen.name, price or None, product or None),
             "named": names.prices(db, {(chosen.name, price)}).get((chosen.name, price), "") if price else "",

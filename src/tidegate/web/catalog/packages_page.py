@@ -31,7 +31,7 @@ def make(visit: Visit) -> Response:
     """Makes a package, which gives nothing yet, and goes to where its features are said."""
     key, kind = visit.form.get("key", ""), visit.form.get("kind", "base")
     with visit.hub.engine.connect() as db:
-        if any(row["key"] == key for row in packages.every(db, counted=False)):
+        if any(row["key"] == key for row in packages.every(db)):
             return _listed(visit, 422, Texts(key=f"There is a package {key} already."))
     change = catalog_changes.define_package(key, visit.actor, name=visit.form.get("name", ""), kind=kind)
     try:
@@ -106,7 +106,7 @@ def exported(visit: Visit) -> list[dict[str, Any]]:
     """The packages, each with how many contacts hold it."""
     held = visit.report("holders", {"livemode": livemode_if_any(visit)})["held"]
     with visit.hub.engine.connect() as db:
-        return [one | {"contacts": held.get(one["key"], 0)} for one in packages.every(db, counted=False)]
+        return [one | {"contacts": held.get(one["key"], 0)} for one in packages.every(db)]
 
 
 PAGES = (
@@ -149,11 +149,10 @@ def _listed(visit: Visit, status: int = 200, wrong: Texts | None = None) -> Resp
 def _shown(visit: Visit, status: int = 200, wrong: Texts | None = None, *, gives: bool = False) -> Response:
     """The page of a package. `gives`: what was typed is what its next version is to give."""
     key = _key(visit)
-    mode = livemode_if_any(visit)
-    held = visit.report("holders", {"livemode": mode})["packages"].get(key, {})
-    of_all = visit.report("holders", {"livemode": None})["packages"].get(key, {})
+    counted = visit.report("holders", {"livemode": livemode_if_any(visit)})
+    held, moving = counted["packages"].get(key, {}), counted["moving"].get(key, {})
     with visit.hub.engine.connect() as db:
-        found, every = packages.show(db, key, counted=False), catalog_features.every(db)
+        found, every = packages.show(db, key), catalog_features.every(db)
     for row in found["versions"]:
         row["contacts"] = held.get(str(row["version"]), 0)
     draft = next((row["features"] for row in found["versions"] if row["published_at"] is None), None)
@@ -167,7 +166,7 @@ def _shown(visit: Visit, status: int = 200, wrong: Texts | None = None, *, gives
         "package": found,
         "versions": list(reversed(found["versions"])),
         "newest": newest,
-        "behind": sum(count for version, count in of_all.items() if version != str(newest)),
+        "behind": sum(count for version, count in moving.items() if version != str(newest)),
         "features": every,
         "typed": Texts(typed),
         "given": shown,
@@ -181,5 +180,5 @@ def _shown(visit: Visit, status: int = 200, wrong: Texts | None = None, *, gives
 def _removal(visit: Visit, status: int = 200, refused: str = "") -> Response:
     key = _key(visit)
     with visit.hub.engine.connect() as db:
-        found, used = packages.show(db, key, counted=False), packages.uses(db, key)
+        found, used = packages.show(db, key), packages.uses(db, key)
     return visit.render("catalog/package_removal.html", status, package=found, used=used, refused=refused)

@@ -79,7 +79,7 @@ def _form(visit: Visit, status: int = 200, wrong: Texts | None = None) -> Respon
         facts = {
             "contact": found(visit, db),
             "features": features.every(db),
-            "packages": packages.every(db, counted=False),
+            "packages": packages.every(db),
         }
     typed = Texts(visit.form or {name: visit.request.query_params.get(name, "") for name in ("target",)})
     return visit.render(

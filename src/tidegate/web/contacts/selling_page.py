@@ -139,7 +139,7 @@ def _shown(visit: Visit, typed: Texts, status: int = 200, **told: object) -> Res
     with visit.hub.engine.connect() as db:
         facts: dict[str, Any] = {
             "contact": contacts.shown(db, seller.contact), "ref": seller.contact.ref,
-            "packages": [one["key"] for one in packages.every(db, counted=False)],
+            "packages": [one["key"] for one in packages.every(db)],
             "connection": seller.account.name, "connections": seller.places,
         }  # fmt: skip
     beside: dict[str, object] = {"wrong": Texts(), "refused": "", "found": None, **told}

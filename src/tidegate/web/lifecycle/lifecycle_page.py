@@ -75,7 +75,7 @@ def alerts_exported(visit: Visit) -> Response:
         with visit.hub.engine.connect() as db:
             after: int | None = None
             while found := listing.alerts(db, **by, after=after, limit=TOGETHER):
-                yield from found
+                yield from map(listing.referred, found)
                 after = found[-1]["id"]
 
     return csv_answers.answer("alerts", EXPORTED, rows())

@@ -22,6 +22,8 @@ HOWS: Mapping[str, str] = {
 """What fills a field, and how the form says it."""
 NULLS = ("", "skip", "clear")
 DEEPEST = 4
+LONGEST_NUMBER = 6
+"""Digits of a place in a list, and of how many rows there are; more are no number."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +114,7 @@ def _listed(said: Any) -> Any:
         return said
     told = cast("dict[str, Any]", said)
     made = {name: one if _is_map((name,)) else _listed(one) for name, one in told.items()}
-    if made and all(name.isdecimal() for name in made):
+    if made and all(name.isdecimal() and len(name) <= LONGEST_NUMBER for name in made):
         return [made[name] for name in sorted(made, key=int)]
     return made
 

@@ -7,8 +7,10 @@ from typing import Any, BinaryIO
 
 from starlette.responses import Response, StreamingResponse
 
-from tidegate.errors import HubBusy, SyncUnknown, TidegateError, UsageError
+from tidegate.errors import HubBusy, PlanStale, SyncUnknown, TidegateError, UsageError
 from tidegate.outbound import pausing, syncs
+from tidegate.web.outbound import parts
+from tidegate.web.outbound.syncs import shown as sync_shown
 from tidegate.web.pages import Page, Visit
 from tidegate.web.wording import sync_page
 from tidegate.workflows.outbound import plan_apart
@@ -37,30 +39,41 @@ CHUNK = 1 << 16
 def shown(visit: Visit) -> Response:
     """Makes the plan and shows it: nothing changes, but that it is remembered, so there is nothing to go back to."""
     key = visit.request.path_params["key"]
+    part, wrong = parts.read(visit.form)
+    if wrong:
+        return sync_shown(visit, 422, wrong=wrong)
+    typed = parts.typed(visit.form)
     try:
-        found = _planned(visit, key)
+        found = _planned(visit, key, part)
     except SyncUnknown:
         raise
     except TidegateError as error:
         status = 503 if isinstance(error, HubBusy) else 422
-        return visit.render("outbound/plan.html", status, sync=key, plan=None, why=str(error))
+        return visit.render("outbound/plan.html", status, sync=key, plan=None, why=str(error), part=typed)
     with visit.hub.engine.connect() as db:
         first, own = syncs.is_first(db, syncs.sync(db, key)), syncs.is_own(db, key)
         paused = pausing.paused(db)
     sends = sum(found["counts"].get(kind, 0) for kind in SENT)
     facts: dict[str, Any] = {"told": TOLD, "first": first, "paused": paused, "sends": sends, "own": own}
-    facts["part"] = {name: visit.form[name] for name in ("only", "limit", "full") if visit.form.get(name)}
+    facts["part"] = typed
     return visit.render("outbound/plan.html", sync=key, plan=found, why="", **facts)
 
 
 def every_decision(visit: Visit) -> Response:
-    """The same plan with every decision, or every one of a kind, as JSON by line."""
+    """The same plan with every decision, or every one of a kind, as JSON by line: made anew, and refused where it would
+    do something else than the one that was shown (`fingerprint`). Raises PlanStale.
+    """
     key, kind = visit.request.path_params["key"], visit.form.get("kind", "")
     if kind and kind not in TOLD:
         raise UsageError(problem=f"Nothing is decided as {kind[:40]!r}, but as {', '.join(TOLD)}.")
+    part, wrong = parts.read(visit.form)
+    if wrong:
+        raise UsageError(problem=wrong["limit"])
     with tempfile.TemporaryDirectory(prefix="tidegate-plan-") as folder:
         file = Path(folder, "plan.json")
-        _planned(visit, key, file, kind)
+        made = _planned(visit, key, part, file, kind)
+        if (shown := visit.form.get("fingerprint")) and shown != made["fingerprint"]:
+            raise PlanStale(plan="that is shown", sync=key, problem="what it was made of changed since")
         opened = file.open("rb")  # it is read from while its name is gone
     name = f"plan-of-{key}-{kind}" if kind else f"plan-of-{key}"
     headers = {"Content-Disposition": f'attachment; filename="{name}.jsonl"'}
@@ -74,12 +87,10 @@ PAGES = (
 )
 
 
-def _planned(visit: Visit, key: str, file: Path | None = None, kind: str = "") -> dict[str, Any]:
-    hub, only, limit = visit.hub, visit.form.get("only", ""), visit.form.get("limit", "")
+def _planned(visit: Visit, key: str, part: Part, file: Path | None = None, kind: str = "") -> dict[str, Any]:
+    hub = visit.hub
     with hub.engine.connect() as db:
         syncs.sync(db, key)
-    part = Part((only,) if only else None, int(limit) if limit.isdecimal() and int(limit) else None,
-                full=bool(visit.form.get("full")))  # fmt: skip
     where = Where(hub.database_url, hub.settings.secret_key.get_secret_value(), hub.settings.home)
     return plan_apart.plan(where, key, part, visit.actor, file, kind)
 

@@ -8,7 +8,7 @@ from tidegate.outbound.field_map.parse import parse
 from tidegate.outbound.resources import INSERT_ONLY, OPTIONS, OWN
 from tidegate.outbound.schedule import DEFAULT
 from tidegate.outbound.specs import Alerts, Stops
-from tidegate.web.outbound.field_rows import Row, fields_of, rows_of
+from tidegate.web.outbound.field_rows import LONGEST_NUMBER, Row, fields_of, rows_of
 from tidegate.web.pages import Texts
 
 STEPS: Mapping[str, tuple[str, ...]] = {
@@ -61,7 +61,8 @@ PLACES = {"match": "by", "stops.deletes": "stop_deletes", "stops.updates": "stop
 
 def rows_in(form: Mapping[str, str]) -> list[Row]:
     """The rows of the field map that were typed."""
-    count = min(MOST_ROWS, int(form.get("rows", "0")) if form.get("rows", "").isdecimal() else 0)
+    said = form.get("rows", "")
+    count = min(MOST_ROWS, int(said)) if said.isdecimal() and len(said) <= LONGEST_NUMBER else 0
     return [Row(*(form.get(f"f{n}_{part}", "") for part in PARTS)) for n in range(count)]
 
 

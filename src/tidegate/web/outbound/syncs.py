@@ -15,10 +15,11 @@ from tidegate.outbound import pausing, syncs
 from tidegate.outbound.push import history
 from tidegate.outbound.resources import OWN
 from tidegate.web import csv_answers
+from tidegate.web.outbound import parts
 from tidegate.web.outbound.field_rows import HOWS, rows_of
 from tidegate.web.outbound.runs import requests_kept
 from tidegate.web.outbound.wizard import as_yaml
-from tidegate.web.pages import Page, Visit
+from tidegate.web.pages import Page, Texts, Visit
 from tidegate.web.wording import run_page, sync_page
 from tidegate.workflows.lifecycle.lifecycle import now
 from tidegate.workflows.outbound import outbound_changes, sync_asking, sync_history, sync_stopping
@@ -45,7 +46,7 @@ def listing(visit: Visit) -> Response:
 
 def one(visit: Visit) -> Response:
     """A sync: what it does, its runs, and the rows that it could not send."""
-    return _shown(visit)
+    return shown(visit)
 
 
 def exported(visit: Visit) -> list[dict[str, Any]]:
@@ -86,10 +87,12 @@ def unsent_exported(visit: Visit) -> Response:
 def run(visit: Visit) -> Response:
     """Lets a worker run it: as its plan showed, a few rows, or all that differs."""
     key, form = visit.request.path_params["key"], visit.form
-    only, limit, plan = (form.get(name, "") for name in ("only", "limit", "plan"))
-    if (limit and not (limit.isdecimal() and int(limit))) or (plan and not plan.isdecimal()):
-        return _shown(visit, 422, refused="How many rows to try is a number from 1 on.")
-    part = Part((only,) if only else None, int(limit) if limit else None, full=bool(form.get("full")))
+    part, wrong = parts.read(form)
+    if wrong:
+        return shown(visit, 422, wrong=wrong)
+    plan = form.get("plan", "")
+    if plan and not (plan.isdecimal() and len(plan) < 19):
+        return shown(visit, 422, refused="There is no such plan: plan it anew.")
     return _started(visit, key, Wanted(part, int(plan) if plan else None, bool(form.get("despite_stops"))))
 
 
@@ -98,7 +101,7 @@ def retry(visit: Visit) -> Response:
     key, row = visit.request.path_params["key"], visit.form.get("row", "")
     keys = (row,) if row else sync_history.to_retry(visit.hub.engine, key)
     if not keys:
-        return _shown(visit, 422, refused="No row failed, is invalid, held or in conflict.")
+        return shown(visit, 422, refused="No row failed, is invalid, held or in conflict.")
     return _started(visit, key, Wanted(Part(keys, full=bool(row), if_there=not row)))
 
 
@@ -110,7 +113,7 @@ def cancel(visit: Visit) -> Response:
     except UsageError as error:
         if type(error) is not UsageError:
             raise
-        return _shown(visit, 422, refused=str(error))
+        return shown(visit, 422, refused=str(error))
     return visit.go(run_page(key, number) if number is not None else sync_page(key))
 
 
@@ -121,7 +124,7 @@ def remove(visit: Visit) -> Response:
         with visit.hub.engine.begin() as db:
             outbound_changes.remove(db, "syncs", key, visit.actor)
     except (ManagedByFile, SyncInvalid) as error:
-        return _shown(visit, 422, refused=str(error))
+        return shown(visit, 422, refused=str(error))
     return visit.go("/syncs")
 
 
@@ -131,7 +134,7 @@ def reset(visit: Visit) -> Response:
     try:
         sync_history.reset(visit.hub.engine, key, visit.actor)
     except SyncInvalid as error:
-        return _shown(visit, 422, refused=str(error))
+        return shown(visit, 422, refused=str(error))
     return visit.go(sync_page(key))
 
 
@@ -169,7 +172,7 @@ def _started(visit: Visit, key: str, wanted: Wanted) -> Response:
     try:
         row = sync_asking.start(visit.hub.engine, key, visit.actor, wanted)
     except (OutboundPaused, ConnectionDisconnected) as error:
-        return _shown(visit, 422, refused=str(error))
+        return shown(visit, 422, refused=str(error))
     return visit.go(run_page(key, int(row["id"])) if row else f"{sync_page(key)}?asked=1")
 
 
@@ -186,7 +189,8 @@ def _run(visit: Visit, run: dict[str, Any], sync: dict[str, Any]) -> dict[str, A
     return run | {"kept": requests_kept(visit, run, own=sync["resource"] in OWN)}
 
 
-def _shown(visit: Visit, status: int = 200, refused: str = "") -> Response:
+def shown(visit: Visit, status: int = 200, refused: str = "", wrong: Texts | None = None) -> Response:
+    """The page of a sync. `wrong`: with what was typed about which of its rows, by field."""
     key, asked = visit.request.path_params["key"], visit.request.query_params
     after = asked.get("after", "") if visit.request.method == "GET" else ""
     state = asked.get("state", "") if asked.get("state") in history.UNSENT else ""
@@ -206,4 +210,5 @@ def _shown(visit: Visit, status: int = 200, refused: str = "") -> Response:
     spec: dict[str, Any] = row["spec"]
     facts |= {"fields": rows_of(spec.get("fields") or {}), "hows": HOWS, "entry": as_yaml(spec), "invalid": invalid}
     waits = bool(row["due_at"]) and (not row["last"] or row["last"]["state"] != "running")
+    facts |= {"typed": parts.typed(visit.form), "wrong": wrong or Texts()}
     return visit.render("outbound/sync.html", status, **facts, refused=refused, waits=waits)

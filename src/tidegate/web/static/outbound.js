@@ -57,20 +57,62 @@ function follow(place) {
 }
 if (live) follow();
 
+// Says beside a form for how long it is worked on; returns what ends that.
+function works(form, words) {
+  const said = document.createElement("div");
+  said.className = "working";
+  said.setAttribute("role", "status");
+  const began = Date.now();
+  const tell = () => { said.textContent = `${words} ${Math.round((Date.now() - began) / 1000)} s`; };
+  tell();
+  const timer = setInterval(tell, 1000);
+  form.after(said);
+  return () => {
+    clearInterval(timer);
+    said.remove();
+  };
+}
+
 for (const form of document.querySelectorAll("form[data-working]")) {
   form.addEventListener("submit", () => {
-    const said = document.createElement("div");
-    said.className = "working";
-    said.setAttribute("role", "status");
-    const began = Date.now();
-    const tell = () => { said.textContent = `${form.dataset.working} ${Math.round((Date.now() - began) / 1000)} s`; };
-    tell();
-    setInterval(tell, 1000);
-    form.after(said);
+    works(form, form.dataset.working);
     // After the browser has taken the form: a button that is disabled is not sent.
     setTimeout(() => { for (const button of form.querySelectorAll("button")) button.disabled = true; });
   });
 }
+// The answer is a file, and the page stays: it is kept once it is there; a refusal takes the page's place.
+for (const form of document.querySelectorAll("form[data-download]")) {
+  form.addEventListener("submit", async (event) => {
+    event.preventDefault();
+    const button = form.querySelector("button");
+    const done = works(form, form.dataset.download);
+    button.disabled = true;
+    try {
+      const answer = await fetch(form.action, { method: "POST", body: new URLSearchParams(new FormData(form)) });
+      if (answer.ok && !answer.redirected) save(await answer.blob(), answer.headers.get("Content-Disposition"));
+      else replace(await answer.text());
+    } catch {
+      replace("<main><div class='container-xl py-3'><h1>The server did not answer</h1><p>Plan again.</p></div></main>");
+    } finally {
+      done();
+      button.disabled = false;
+    }
+  });
+}
+
+function save(blob, disposition) {
+  const link = document.createElement("a");
+  link.href = URL.createObjectURL(blob);
+  link.download = /filename="([^"]+)"/.exec(disposition ?? "")?.[1] ?? "plan.jsonl";
+  link.click();
+  setTimeout(() => URL.revokeObjectURL(link.href), 60_000);
+}
+
+function replace(page) {
+  const main = new DOMParser().parseFromString(page, "text/html").querySelector("main");
+  if (main) document.querySelector("main").replaceWith(main);
+}
+
 window.addEventListener("pageshow", () => {
   for (const said of document.querySelectorAll(".working")) said.remove();
   for (const button of document.querySelectorAll("form[data-working] button")) button.disabled = false;

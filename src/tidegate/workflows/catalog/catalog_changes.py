@@ -247,11 +247,11 @@ def _on_older(db: Connection, key: str, version: int) -> dict[str, int]:
 _MAPPED_TO = text("""
 select connection, price, product from tidegate.mappings where package = :key and removed_at is null order by id""")
 
-_ON_OLDER = text("""
+_ON_OLDER = text(f"""
 select count(distinct held.contact) as stay,
-  count(distinct held.contact) filter (where v.features = '{}'::jsonb) as with_nothing
+  count(distinct held.contact) filter (where v.features = '{{}}'::jsonb) as with_nothing
 from (
-  select contact, version from tidegate.grants where package = :key
+  select g.contact, g.version from tidegate.grants g where g.package = :key and not {packages.ENDED}
   union all
   select contact, version from tidegate.overrides
   where package = :key and revoked_at is null and (expires_at is null or expires_at > now())) held

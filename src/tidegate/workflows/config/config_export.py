@@ -28,7 +28,7 @@ def export(db: Connection) -> dict[str, Any]:
     several = len(accounts.every(db)) > 1
     sections: dict[str, Any] = {
         "features": [feature_entry(one) for one in features.every(db)],
-        "packages": [package_entry(one) for one in packages.every(db, counted=False)],
+        "packages": [package_entry(one) for one in packages.every(db)],
         "mappings": [mapping_entry(one, several=several) for one in _in_order(mappings.every(db))],
         **config_ignored.export(db, several),
         "contacts": _contacts(db, several),

@@ -121,7 +121,7 @@ def _features(db: Connection, applying: Applying) -> None:
 
 
 def _packages(db: Connection, applying: Applying) -> None:
-    known = {one["key"]: one for one in packages.every(db, counted=False)}
+    known = {one["key"]: one for one in packages.every(db)}
     for entry in applying.sections.packages or ():
         said = _said(entry)
         with applying.at(entry):
@@ -279,9 +279,7 @@ def _dropped(db: Connection, sections: Sections) -> dict[str, list[Any]]:
         found["features"] = [row["key"] for row in features.every(db) if row["managed_by"] and row["key"] not in named]
     if sections.packages is not None:
         named = {entry.key for entry in sections.packages}
-        found["packages"] = [
-            row["key"] for row in packages.every(db, counted=False) if row["managed_by"] and row["key"] not in named
-        ]
+        found["packages"] = [row["key"] for row in packages.every(db) if row["managed_by"] and row["key"] not in named]
     if sections.mappings is not None:
         of = {_source(db, sections, entry) for entry in sections.mappings}
         rows = mappings.every(db)

@@ -26,8 +26,8 @@ class Where:
 
 def plan(where: Where, key: str, part: Part, by: str, file: Path | None = None, kind: str = "") -> dict[str, Any]:
     """The answer of a plan (`sync_plan.answer`), which is kept when it is of all rows. `file`: every decision, or every
-    one of a `kind`, is written to it (`sync_plan.export`). Raises what `sync_plan.planned` raises, and HubBusy where as
-    many are made as may be.
+    one of a `kind`, is written to it (`sync_plan.export`), and nothing is kept. Raises what `sync_plan.planned` raises,
+    and HubBusy where as many are made as may be.
     """
     if not _PLACES.acquire(blocking=False):
         raise HubBusy(problem=f"{MOST} plans are being made already")
@@ -56,7 +56,7 @@ def _made(where: Where, key: str, part: Part, by: str, file: Path | None, kind: 
             if file is not None:
                 sync_plan.export(made, file, kind)
             number = None
-            if part.whole:
+            if part.whole and file is None:
                 with engine.begin() as db:
                     number = sync_plan.keep(db, made.plan, by)
             return sync_plan.answer(made, number)

@@ -418,7 +418,7 @@ create table tidegate.overrides (
     foreign key(package) references tidegate.packages (key),
     foreign key(feature) references tidegate.features (key)
 );
-create index overrides_contact on tidegate.overrides (contact) where revoked_at is null;
+create index overrides_contact on tidegate.overrides (contact);
 comment on column tidegate.overrides.operation is 'add or replace';
 comment on column tidegate.overrides.priority is 'higher is used up first';
 
