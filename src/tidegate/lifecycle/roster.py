@@ -265,7 +265,13 @@ _NARROWED = {
 }
 """What each asks of a row, by its name."""
 
-_PAID  # Of the first contacts with MRR, which are enough to tell, and every other currency that there is after them.
+_PAID_BY = """exists (
+    select from tidegate.links k
+    join tidegate.spans s on s.connection = k.connection and s.customer = k.customer
+    where k.contact = c.key and k.connection = :paid_by and s.ends_at is null and s.mrr <> 0 {of} and not exists (
+      select from tidegate.exclusions e where e.connection = k.connection and e.customer = k.customer))"""
+
+# Of the first contacts with MRR, which are enough to tell, and every other currency that there is after them.
 _CURRENCIES = text("""
 select currency from (
   select m.currency, count(*) as contacts
