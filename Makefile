@@ -5,6 +5,7 @@
 #   make test                     check, then every suite: unit, integration, crash, peers
 #   make check                    lint, format, types, import contracts
 #   make bench                    every benchmark, one file per figure
+#   make callers                  whether tests, benchmarks and tools call things as they are
 #   make wide                     many cases of what make test shows once
 #   make statements               what shows whether SQL works on another server, and what make test leaves to .ci/run
 #   make browser, make soak       tests that need Chromium; tests that run for long
@@ -40,7 +41,7 @@ PURE := src/tidegate/catalog/contents.py src/tidegate/catalog/prices.py src/tide
 	src/tidegate/revenue/stripe_report.py src/tidegate/stripe_api/pace.py \
 	src/tidegate/stripe_api/resources src/tidegate/stripe_api/shapes
 
-.PHONY: demo serve test check unit integration statements crash peers bench browser wide soak spark site deployable assets clean
+.PHONY: demo serve test check callers unit integration statements crash peers bench browser wide soak spark site deployable assets clean
 
 demo: assets
 	$(BIN)/tidegate demo $(ARGS)
@@ -60,6 +61,10 @@ check: $(READY)
 	$(BIN)/ruff format --check .
 	$(BIN)/pyright
 	$(BIN)/lint-imports
+
+# Whether tests, benchmarks and tools call what they call as it is; they are not checked strictly, and it takes a minute or two.
+callers: $(READY)
+	$(BIN)/pyright -p tools/callers.json
 
 unit: $(READY)
 	$(PYTEST) -n 2 tests/unit $(ARGS)

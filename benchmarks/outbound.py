@@ -202,7 +202,11 @@ def sends(rate: int, seconds: int) -> list[str]:
     with sandbox() as (url, key), installation() as hub, httpx.Client(base_url=url, trust_env=False) as http:
         request = ConnectRequest(key, NAME, write_key=key, api_base=url, rate=rate, endpoint_rate=rate)
         account = connect(
-            hub.engine, hub.vault, request, lambda key, base: closing(StripeApi(key, base=base, budget=LocalBudget()))
+            hub.engine,
+            hub.vault,
+            request,
+            lambda key, base: closing(StripeApi(key, base=base, budget=LocalBudget())),
+            "cli:bench",
         )
         with hub.stripe(account) as api:
             import_account(hub.engine, account, api, ImportOptions())

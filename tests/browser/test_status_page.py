@@ -24,7 +24,11 @@ def imported(hub: Hub, sandbox: Any) -> None:
     """A connection to the simulated Stripe, its account imported."""
     request = ConnectRequest(sandbox.key, "acme", api_base=sandbox.url, rate=0, endpoint_rate=0)
     account = connect(
-        hub.engine, hub.vault, request, lambda key, base: closing(StripeApi(key, base=base, budget=LocalBudget()))
+        hub.engine,
+        hub.vault,
+        request,
+        lambda key, base: closing(StripeApi(key, base=base, budget=LocalBudget())),
+        "cli:test",
     )
     with hub.stripe(account) as api:
         import_account(hub.engine, account, api, ImportOptions(readers=2))

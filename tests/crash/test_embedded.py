@@ -439,7 +439,7 @@ def test_processes_left_by_a_killed_server_are_waited_for(server: Embedded, monk
 
     def keep_busy() -> None:
         with contextlib.suppress(psycopg.OperationalError):  # it may end in peace, or notice that its server is gone
-            busy.execute(loop)
+            busy.execute(loop)  # pyright: ignore[reportCallIssue]
 
     running = threading.Thread(target=keep_busy, daemon=True)
     running.start()

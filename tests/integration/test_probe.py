@@ -175,6 +175,6 @@ def test_a_day_has_one_look(live: Live) -> None:
     live.run("insert into tidegate.permissions (connection, endpoint) values ('acme', 'GET /v1/forgotten')")
     probed(live)
     assert live.one("select count(*) from tidegate.permissions where endpoint = 'GET /v1/forgotten'") == 0
-    disconnect(live.hub.engine, "acme")
+    disconnect(live.hub.engine, "acme", "cli:test")
     assert connection_tasks.probe(work, "acme")["state"] == "disconnected"
     assert status(live.hub.engine)["connections"][0]["permissions"] == []

@@ -118,7 +118,7 @@ def test_the_next_sweep_is_told(current: Live) -> None:
     assert found["sweep"] is None
     upcoming = datetime.fromisoformat(found["next_sweep_at"])
     assert timedelta(hours=19) < upcoming - datetime.now(UTC) <= timedelta(hours=44)
-    disconnect(current.hub.engine, "acme")
+    disconnect(current.hub.engine, "acme", "cli:test")
     assert one(current)["next_sweep_at"] is None
 
 
@@ -182,7 +182,7 @@ def test_freshness_in_words(live: Live) -> None:
     live.run("update tidegate.inbox set received_at = now() - interval '21 minutes', "
              "next_try_at = now() - interval '21 minutes' where state = 'waiting'")  # fmt: skip
     assert freshness(live) == "behind: 1 events wait, the oldest for 21 min"
-    disconnect(live.hub.engine, "acme")
+    disconnect(live.hub.engine, "acme", "cli:test")
     assert freshness(live) == f"disconnected since {datetime.now(UTC):%Y-%m-%d %H:%M} UTC"
 
 
@@ -407,7 +407,7 @@ def test_no_worker_is_a_problem_while_something_is_due(current: Live, make: Call
     assert of_installation(current) == []
     current.run("update procrastinate_workers set last_heartbeat = now() - interval '61 seconds'")
     assert of_installation(current) == ["no_worker"]
-    disconnect(current.hub.engine, "acme")
+    disconnect(current.hub.engine, "acme", "cli:test")
     assert of_installation(current) == [], "nobody waits for it any more"
 
 
@@ -544,7 +544,7 @@ def test_of_many_that_could_not_be_compared_one_says_why(current: Live) -> None:
 def test_a_disconnected_account_has_no_problem(current: Live) -> None:
     parked(current)
     noted("events_lost")(current)
-    disconnect(current.hub.engine, "acme")
+    disconnect(current.hub.engine, "acme", "cli:test")
     assert codes(current) == []
 
 

@@ -116,7 +116,7 @@ def test_an_import_ends_when_its_connection_is_disconnected(live: Live) -> None:
     def tell(_: "Progress") -> None:
         if not seen:
             seen.append("one")
-            disconnect(live.hub.engine, "acme")
+            disconnect(live.hub.engine, "acme", "cli:test")
 
     with pytest.raises(ConnectionDisconnected):
         imported(live.hub, live.account, progress=tell, key=live.sandbox.key, readers=1)
@@ -129,7 +129,7 @@ def test_an_import_ends_when_its_connection_is_disconnected(live: Live) -> None:
 def test_nothing_is_fetched_or_caught_up_for_a_connection_that_is_disconnected(live: Live) -> None:
     live.run("insert into tidegate.refetches (connection, resource, object_id, reason) "
              "values ('acme', 'customers', 'cus_1', 'doubt')")  # fmt: skip
-    disconnect(live.hub.engine, "acme")
+    disconnect(live.hub.engine, "acme", "cli:test")
     with stripe(live.sandbox.key, live.sandbox.url) as api:
         assert settle(live.hub.engine, "acme", api).counts == {}
         with pytest.raises(ConnectionDisconnected):
