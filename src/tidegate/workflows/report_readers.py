@@ -253,6 +253,7 @@ def _outlook(db: Connection, asked: Mapping[str, Any], as_of: datetime) -> Any:
     return {"at_risk": outlook.at_risk(db, asked["livemode"]), "renewing": renewing | {"next": following}}
 
 
+# A report of another form has another name: what an earlier release kept is let go of then (`kept_reports.renew`).
 READERS: Mapping[str, Reader] = {
     "metrics": _metrics,
     "cohorts": _cohorts,
@@ -267,7 +268,7 @@ READERS: Mapping[str, Reader] = {
     "at_risk": _at_risk,
     "lifecycle": _lifecycle,
     "drivers": _drivers,
-    "holders": _holders,
+    "held_now": _holders,
     "unmapped": _unmapped,
     "seen": _seen,
     "understood": _understood,

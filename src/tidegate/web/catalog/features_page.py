@@ -69,7 +69,7 @@ def remove(visit: Visit) -> Response:
 
 def exported(visit: Visit) -> list[dict[str, Any]]:
     """The features, each with how many contacts it is given to."""
-    held = visit.report("holders", {"livemode": livemode_if_any(visit)})["features"]
+    held = visit.report("held_now", {"livemode": livemode_if_any(visit)})["features"]
     with visit.hub.engine.connect() as db:
         return [one | {"contacts": held.get(one["key"], 0)} for one in features.every(db)]
 

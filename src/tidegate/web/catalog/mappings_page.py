@@ -204,7 +204,7 @@ def _wanted(visit: Visit, connection: str) -> Wanted | None:
 
 def _every(visit: Visit, connection: str) -> list[dict[str, Any]]:
     """The mappings in force, each with how many contacts it gives something."""
-    held = visit.report("holders", {"livemode": livemode_if_any(visit)})["mappings"]
+    held = visit.report("held_now", {"livemode": livemode_if_any(visit)})["mappings"]
     with visit.hub.engine.connect() as db:
         return [row | {"contacts": held.get(str(row["id"]), 0)} for row in mappings.every(db, connection)]
 

@@ -104,7 +104,7 @@ def remove(visit: Visit) -> Response:
 
 def exported(visit: Visit) -> list[dict[str, Any]]:
     """The packages, each with how many contacts hold it."""
-    held = visit.report("holders", {"livemode": livemode_if_any(visit)})["held"]
+    held = visit.report("held_now", {"livemode": livemode_if_any(visit)})["held"]
     with visit.hub.engine.connect() as db:
         return [one | {"contacts": held.get(one["key"], 0)} for one in packages.every(db)]
 
@@ -149,7 +149,7 @@ def _listed(visit: Visit, status: int = 200, wrong: Texts | None = None) -> Resp
 def _shown(visit: Visit, status: int = 200, wrong: Texts | None = None, *, gives: bool = False) -> Response:
     """The page of a package. `gives`: what was typed is what its next version is to give."""
     key = _key(visit)
-    counted = visit.report("holders", {"livemode": livemode_if_any(visit)})
+    counted = visit.report("held_now", {"livemode": livemode_if_any(visit)})
     held, moving = counted["packages"].get(key, {}), counted["moving"].get(key, {})
     with visit.hub.engine.connect() as db:
         found, every = packages.show(db, key), catalog_features.every(db)
